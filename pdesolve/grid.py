@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -38,7 +39,7 @@ class Symmetry:
         return field
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Grid:
     """A uniform tensor-product grid on the box Π [0, L_j]; x is axis 0, time (if any) comes first.
 
@@ -70,24 +71,35 @@ class Grid:
     """
 
     shape: tuple[int, ...]
-    lengths: tuple[float, ...] | float
-    periodic: tuple[bool, ...] | bool
-    placement: Placement = "node"
-    offset: tuple[float, ...] | float = 0.0
+    lengths: tuple[float, ...]
+    periodic: tuple[bool, ...]
+    placement: Placement
+    offset: tuple[float, ...]
 
-    def __post_init__(self):
-        shape = tuple(int(n) for n in self.shape)
-        object.__setattr__(self, "shape", shape)
-        for name, kind in (("lengths", float), ("periodic", bool), ("offset", float)):
-            object.__setattr__(self, name, _per_axis(name, getattr(self, name), len(shape), kind))
-        if not shape or min(shape) < 1:
+    def __init__(
+        self,
+        shape: Sequence[int],
+        lengths: Sequence[float] | float,
+        periodic: Sequence[bool] | bool,
+        placement: Placement = "node",
+        offset: Sequence[float] | float = 0.0,
+    ):
+        dims = len(shape)
+        # Frozen: the only place that sets an attribute.
+        fix = partial(object.__setattr__, self)
+        fix("shape", tuple(int(n) for n in shape))
+        fix("lengths", _per_axis("lengths", lengths, dims, float))
+        fix("periodic", _per_axis("periodic", periodic, dims, bool))
+        fix("placement", placement)
+        fix("offset", _per_axis("offset", offset, dims, float))
+        if not dims or min(self.shape) < 1:
             raise ValueError(
-                f"shape is {shape}, expected at least one axis with at least one point"
+                f"shape is {self.shape}, expected one axis or more, each of >= 1 point"
             )
-        if self.placement not in ("node", "cell"):
-            raise ValueError(f'placement is {self.placement!r}, expected "node" or "cell"')
-        for axis, (n, length, offset) in enumerate(zip(shape, self.lengths, self.offset)):
-            self._check_axis(axis, n, length, offset)
+        if placement not in ("node", "cell"):
+            raise ValueError(f'placement is {placement!r}, expected "node" or "cell"')
+        for axis, n in enumerate(self.shape):
+            self._check_axis(axis, n, self.lengths[axis], self.offset[axis])
 
     def _check_axis(self, axis: int, n: int, length: float, offset: float) -> None:
         if not (length > 0 and math.isfinite(length)):
@@ -200,18 +212,14 @@ class Grid:
         return self.periodic[axis] or self.offset[axis] == 0 or centred
 
     def _axes_equal(self, i: int, j: int) -> bool:
-        return all(
-            values[i] == values[j]
-            for values in (self.shape, self.lengths, self.periodic, self.offset)
-        )
+        per_axis = (self.shape, self.lengths, self.periodic, self.offset)
+        return all(values[i] == values[j] for values in per_axis)
 
 
 def _per_axis(name: str, value: Any, dims: int, kind: type) -> tuple:
-    values = tuple(value) if isinstance(value, Sequence) or hasattr(value, "__iter__") else None
-    if values is None:
+    if not hasattr(value, "__iter__"):
         return (kind(value),) * dims
+    values = tuple(kind(v) for v in value)
     if len(values) != dims:
-        raise ValueError(
-            f"{name} has {len(values)} entries for a grid of {dims} axes: pass {dims} or one"
-        )
-    return tuple(kind(v) for v in values)
+        raise ValueError(f"{name} has {len(values)} entries, expected one or {dims}, one per axis")
+    return values
