@@ -1,0 +1,1 @@
+"""Mathematics on tensors: Fourier calculus, finite differences, norms, random fields."""

@@ -1,0 +1,209 @@
+"""Losses: how far a prediction is from its target, one number a sample or their mean.
+
+A loss is any callable `loss(prediction, target, *, grid=None, mask=None) -> scalar`, in physical
+units. The losses here also offer `per_sample`, which evaluation reports. All are zero, with a zero
+gradient, for a perfect prediction.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from .grid import Grid
+from .ops import norms
+
+Field = Float[Tensor, "b c *grid"]
+Mask = Float[Tensor, "b c_mask *grid"] | Bool[Tensor, "b c_mask *grid"]
+
+
+@runtime_checkable
+class Loss(Protocol):
+    """What training and evaluation need of a loss: the mean over samples, and each sample's."""
+
+    def __call__(
+        self,
+        prediction: Field,
+        target: Field,
+        *,
+        grid: Grid | None = None,
+        mask: Mask | None = None,
+    ) -> Float[Tensor, ""]: ...
+
+    def per_sample(
+        self,
+        prediction: Field,
+        target: Field,
+        *,
+        grid: Grid | None = None,
+        mask: Mask | None = None,
+    ) -> Float[Tensor, " b"]: ...
+
+
+@dataclass(frozen=True)
+class RelativeL2:
+    """Relative L2 error of a sample over its channels and points, averaged over samples.
+
+        ‖prediction - target‖ / ‖target‖
+
+    A mask leaves points outside the domain uncounted; the grid is not needed. A zero target
+    counts by its absolute error (`ops.norms.ratio`).
+
+    Source: the error reported by Li et al. 2020, arXiv 2010.08895, and most operator papers.
+    """
+
+    def per_sample(
+        self,
+        prediction: Field,
+        target: Field,
+        *,
+        grid: Grid | None = None,
+        mask: Mask | None = None,
+    ) -> Float[Tensor, " b"]:
+        """Relative error of each sample, shape (b,)."""
+        del grid  # equal weight for every point
+        return norms.relative_lp(prediction, target, mask=mask)
+
+    def __call__(
+        self,
+        prediction: Field,
+        target: Field,
+        *,
+        grid: Grid | None = None,
+        mask: Mask | None = None,
+    ) -> Float[Tensor, ""]:
+        return self.per_sample(prediction, target, grid=grid, mask=mask).mean()
+
+
+@dataclass(frozen=True)
+class Sobolev:
+    """Relative H^s error of a sample, channels joined, averaged over samples.
+
+        ‖prediction - target‖_s / ‖target‖_s
+
+    On a grid that is periodic on every axis the norm is spectral and the order any real number
+    (`ops.norms.sobolev`); otherwise the order is 0 or 1 and finite differences serve
+    (`ops.norms.h1_difference`). Lengths are those of the grid: they set how much derivatives
+    weigh against values. A zero target counts by its absolute error.
+
+    Args:
+        order: s; 1 asks for gradients too, -1 forgives small scales.
+        homogeneous: measure derivatives alone; a wrong mean then goes unseen.
+
+    Raises:
+        ValueError: no grid, a grid that does not fit the fields, an order that the grid does not
+            allow, or a mask: differences and transforms would reach across the domain's edge.
+
+    Source: H^1 training as in Kossaifi et al. 2023, arXiv 2310.00120, whose published code
+    normalises lengths to 1 and sums over samples and channels; here lengths are physical and
+    samples are averaged.
+    """
+
+    order: float
+    homogeneous: bool = False
+
+    def per_sample(
+        self,
+        prediction: Field,
+        target: Field,
+        *,
+        grid: Grid | None = None,
+        mask: Mask | None = None,
+    ) -> Float[Tensor, " b"]:
+        """Relative error of each sample, shape (b,)."""
+        if mask is not None:
+            raise ValueError(
+                f"mask of shape {tuple(mask.shape)} given, expected None: derivatives would reach "
+                f"across the edge of the domain; use RelativeL2 on masked fields"
+            )
+        error = norms.misfit(prediction, target)
+        grid = self._checked(grid, target)
+        return norms.ratio(self._norm(error, grid), self._norm(target, grid))
+
+    def __call__(
+        self,
+        prediction: Field,
+        target: Field,
+        *,
+        grid: Grid | None = None,
+        mask: Mask | None = None,
+    ) -> Float[Tensor, ""]:
+        return self.per_sample(prediction, target, grid=grid, mask=mask).mean()
+
+    def _norm(self, u: Tensor, grid: Grid) -> Tensor:
+        if all(grid.periodic):
+            return norms.sobolev(u, self.order, grid.lengths, homogeneous=self.homogeneous)
+        if self.order == 1:
+            return norms.h1_difference(u, grid, homogeneous=self.homogeneous)
+        return norms.root_mean_square(u)
+
+    def _checked(self, grid: Grid | None, target: Tensor) -> Grid:
+        if grid is None:
+            raise ValueError(
+                "grid is None, expected the Grid of the fields: a Sobolev norm needs lengths and "
+                "periodicity; pass grid=batch.grid"
+            )
+        if tuple(target.shape[2:]) != grid.shape:
+            raise ValueError(
+                f"grid has shape {grid.shape}, expected {tuple(target.shape[2:])} as the fields: "
+                f"pass the grid on which they lie"
+            )
+        allowed = (1,) if self.homogeneous else (0, 1)
+        if not all(grid.periodic) and self.order not in allowed:
+            raise ValueError(
+                f"order is {self.order} on a grid with periodic={grid.periodic}, expected one of "
+                f"{allowed} (homogeneous={self.homogeneous}): other orders need every axis periodic"
+            )
+        return grid
+
+
+@dataclass(frozen=True)
+class WeightedSum:
+    """Sum of losses, each times its weight.
+
+        Σ_i weights_i · terms_i(prediction, target)
+
+    Args:
+        terms: losses.
+        weights: as many numbers.
+
+    Raises:
+        ValueError: no term, or numbers of terms and weights differ.
+    """
+
+    terms: Sequence[Loss]
+    weights: Sequence[float]
+
+    def __post_init__(self):
+        if not self.terms or len(self.terms) != len(self.weights):
+            raise ValueError(
+                f"weights has {len(self.weights)} entries for {len(self.terms)} terms, expected "
+                f"at least one term and one weight for each: list them in the same order"
+            )
+
+    def per_sample(
+        self,
+        prediction: Field,
+        target: Field,
+        *,
+        grid: Grid | None = None,
+        mask: Mask | None = None,
+    ) -> Float[Tensor, " b"]:
+        """Weighted sum of each sample, shape (b,)."""
+        first, *others = (
+            weight * term.per_sample(prediction, target, grid=grid, mask=mask)
+            for term, weight in zip(self.terms, self.weights, strict=True)
+        )
+        return sum(others, first)
+
+    def __call__(
+        self,
+        prediction: Field,
+        target: Field,
+        *,
+        grid: Grid | None = None,
+        mask: Mask | None = None,
+    ) -> Float[Tensor, ""]:
+        return self.per_sample(prediction, target, grid=grid, mask=mask).mean()
