@@ -1,0 +1,81 @@
+"""A verb as a Hydra application: overrides checked, one folder a run, errors left to `main`."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from .configs import completed, config_folder
+from .failures import UsageError
+
+
+def run(verb: str, task: Callable[[Any, Path], dict[str, float]], arguments: Sequence[str]) -> None:
+    """Compose the config of a verb and call `task(config, folder)` in its run folder.
+
+    The task returns its figures. They are written to `metrics.json` beside `config.yaml`, and the
+    folder's path is the last line printed. With -m every combination of overrides runs in turn.
+
+    Raises:
+        UsageError: an override that the config does not know.
+    """
+    import hydra
+    from omegaconf import OmegaConf
+
+    overrides = [a for a in arguments if not a.startswith("-")]
+    if not {"-h", "--help", "--hydra-help", "--info", "--version"} & set(arguments):
+        rewritten = dict(zip(overrides, completed(verb, overrides), strict=True))
+        arguments = [rewritten.get(a, a) for a in arguments]
+    # Full errors make Hydra raise instead of printing and exiting by its own codes.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    OmegaConf.register_new_resolver("started", lambda: _STARTED, replace=True)
+
+    @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=verb)
+    def application(config: Any) -> None:
+        folder = Path(hydra.core.hydra_config.HydraConfig.get().runtime.output_dir)
+        refuse_allow_from_file(config, overrides)
+        OmegaConf.resolve(config)
+        write_text(folder / "config.yaml", OmegaConf.to_yaml(config))
+        metrics = task(config, folder)
+        if metrics:
+            write_text(folder / "metrics.json", json.dumps(metrics, indent=1, sort_keys=True))
+        print(relative(folder), flush=True)
+
+    sys.argv = [f"pdesolve {verb}", *arguments, f"hydra.job.name={verb}"]
+    application()
+
+
+# One name for all processes of a run; microseconds keep two runs of one second apart.
+_STARTED = datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
+if "TORCHELASTIC_RUN_ID" in os.environ:
+    # torchrun's id is the same in every process; the time is not.
+    _STARTED = f"torchrun/{os.environ['TORCHELASTIC_RUN_ID']}-{os.environ['MASTER_PORT']}"
+
+
+def refuse_allow_from_file(config: Any, overrides: Sequence[str]) -> None:
+    """Raise UsageError when `allow` was widened by a config file, not by the command line."""
+    typed = any(o.lstrip("+").startswith("allow=") for o in overrides)
+    if config.get("allow") and not typed:
+        raise UsageError(
+            f"allow is {list(config.allow)} in a config file: it may only be given on the command "
+            "line, since it decides whose code may run"
+        )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def relative(path: Path) -> Path:
+    """Return the path as a user in the working directory would type it."""
+    path = path.resolve()
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

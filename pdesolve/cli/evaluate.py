@@ -1,0 +1,65 @@
+"""`pdesolve evaluate run=FOLDER`: a trained model measured on stored data, at any resolution."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from . import application
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the verb."""
+    application.run("evaluate", evaluate, arguments)
+
+
+def evaluate(config: Any, folder: Path) -> dict[str, float]:
+    """Judge the model of `config.run` on a split, by default the test split of its own dataset."""
+    from .failures import UsageError
+    from .judge import judge
+    from .sets import Sets, open_split, open_tests
+
+    trained = run_config(config.run)
+    dataset = trained.dataset
+    for name in ("path", "stride", "test_strides"):
+        if config.get(name) is not None:
+            dataset[name] = config[name]
+    train = open_split(dataset, "train", trained.dataset.stride)
+    tests = open_tests(dataset, config.split, dataset.get("test_strides", ()))
+    if not tests:
+        raise UsageError(f"{dataset.path} has no split {config.split!r}: see its folder data/")
+    model = trained_model(Path(config.run), trained, train, config.allow)
+    return judge(model, Sets(train, None, tests), folder, config)
+
+
+def run_config(run: str) -> Any:
+    """Return the resolved config of a training run.
+
+    Raises:
+        UsageError: the folder is no training run, or its config asks for values to be resolved
+            (a config that came with a model must not read this machine's environment).
+    """
+    from omegaconf import OmegaConf
+
+    from .failures import UsageError
+
+    path = Path(run) / "config.yaml"
+    if not path.is_file() or not (Path(run) / "model").is_dir():
+        raise UsageError(
+            f"run {run} has no config.yaml and model/, expected the folder of a finished training "
+            "run: its path is the last line that `pdesolve train` prints"
+        )
+    text = path.read_text()
+    if "${" in text:
+        raise UsageError(f"{path} holds an interpolation ${{...}}, expected resolved values only")
+    return OmegaConf.create(text)
+
+
+def trained_model(run: Path, trained: Any, dataset: Any, allow: Sequence[str]) -> Any:
+    """Load the model of a run; a foreign class is built again from the run's config."""
+    from .. import artifacts
+    from .train import built_model
+
+    if artifacts.is_foreign(run / "model"):
+        trained.allow = list(allow)
+        return artifacts.load(run / "model", model=built_model(trained, dataset))
+    return artifacts.load(run / "model")

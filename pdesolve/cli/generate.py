@@ -1,0 +1,194 @@
+"""`pdesolve generate dataset=NAME`: an equation's reference solver fills a dataset."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from . import application
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the verb."""
+    application.run("generate", generate, arguments)
+
+
+def generate(config: Any, folder: Path) -> dict[str, float]:
+    """Write every split of `config.dataset` that is not complete, and a picture of it.
+
+    A killed run goes on where it stopped: samples on disk whose hash is right are kept, and each
+    sample's random numbers depend on the dataset's seed, the split and its index alone.
+    """
+    from ..datasets.writer import write_manifest
+    from .build import build
+    from .failures import UsageError
+
+    dataset = config.dataset
+    equation = build(dataset.get("equation"), allow=config.allow)
+    if equation is None:
+        raise UsageError(
+            f"dataset {dataset.name} has no equation, so it cannot be generated: it is made with "
+            "`pdesolve data convert`; see the first lines of its YAML"
+        )
+    grid = build(dataset.grid)
+    started, made = time.perf_counter(), 0
+    metrics: dict[str, float] = {}
+    for position, (split, samples) in enumerate(dataset.samples.items()):
+        path = Path(dataset.path) / "data" / split / f"{dataset.name}.h5"
+        filler = Filler(equation, grid, path, samples, (dataset.seed, position), config)
+        made += filler.fill()
+        metrics |= {f"{split}/samples": samples, f"{split}/residual": filler.largest_residual}
+    write_manifest(Path(dataset.path))
+    seconds = time.perf_counter() - started
+    metrics |= {"seconds": seconds, "samples_per_second": made / seconds}
+    _draw(Path(dataset.path), folder)
+    print(f"data: {application.relative(Path(dataset.path))}")
+    return metrics
+
+
+class Filler:
+    """Fills one file of a dataset, block by block.
+
+    A block is a fixed range of sample indices solved side by side. An interrupted block is solved
+    again whole, so that every sample is always computed in the same company: batched sums round
+    differently in another one.
+    """
+
+    def __init__(
+        self, equation: Any, grid: Any, path: Path, samples: int, seeds: tuple[int, int], config: Any
+    ):
+        self.equation, self.grid, self.path, self.samples = equation, grid, path, samples
+        self.seeds, self.block = seeds, config.block
+        self.dataset, self.progress = config.dataset, config.progress
+        self.largest_residual = 0.0
+
+    def fill(self) -> int:
+        """Write the missing samples and return how many were made."""
+        from ..datasets.writer import DatasetWriter
+
+        if self.path.exists():
+            self._check_existing()
+            return 0
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        made = 0
+        with (
+            DatasetWriter(
+                self.path, self._spec(), self.samples, provenance=self._provenance(), resume=True
+            ) as writer,
+            bar(self.progress) as progress,
+        ):
+            task = progress.add_task(self.path.parent.name, total=self.samples)
+            for first in range(0, self.samples, self.block):
+                indices = range(first, min(first + self.block, self.samples))
+                if not set(indices) <= set(writer.written):
+                    self._solve_block(writer, indices)
+                    made += len(indices)
+                progress.update(task, completed=indices.stop)
+            writer.finish()
+        return made
+
+    def _solve_block(self, writer: Any, indices: range) -> None:
+        import torch
+
+        seeds = [sample_seed(*self.seeds, index) for index in indices]
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        started = time.perf_counter()
+        inputs = self.equation.random_inputs(self.grid, generators)
+        solution = self.equation.solve(**inputs, grid=self.grid, raise_on_failure=False)
+        seconds = (time.perf_counter() - started) / len(indices)
+        residual = solution.stats["residual"]
+        self.largest_residual = max(self.largest_residual, float(residual.max()))
+        for row, index in enumerate(indices):
+            fields = {name: values[row].cpu().numpy() for name, values in inputs.items()}
+            for channel, name in enumerate(self.equation.outputs):
+                fields[name] = solution.value[row, channel].cpu().numpy()
+            writer.write(
+                index,
+                fields,
+                seed=seeds[row],
+                residual=float(residual[row]),
+                seconds=seconds,
+                rejected=not bool(solution.converged[row]),
+            )
+
+    def _spec(self) -> Any:
+        from dataclasses import asdict
+
+        from ..datasets.schema import DatasetSpec, FieldSpec
+
+        equation = self.equation
+        fields = [FieldSpec(n, "input", equation.units[n]) for n in equation.inputs]
+        fields += [
+            FieldSpec(n, "output", equation.units[n], time_varying=True) for n in equation.outputs
+        ]
+        return DatasetSpec(
+            self.dataset.name,
+            self.grid,
+            tuple(fields),
+            equation=type(equation).__name__,
+            equation_parameters=asdict(equation),
+        )
+
+    def _provenance(self) -> dict[str, Any]:
+        from ..version import __version__
+
+        return {
+            "generator": "pdesolve generate",
+            "generator_version": __version__,
+            "seed": self.dataset.seed,
+            "equation_text": (type(self.equation).__doc__ or "").strip().partition("\n")[0],
+            "block": self.block,
+        }
+
+    def _check_existing(self) -> None:
+        from ..datasets.reader import open_dataset
+        from .failures import UsageError
+
+        found = len(open_dataset(self.path, in_memory=False))
+        if found != self.samples:
+            raise UsageError(
+                f"{self.path} is complete with {found} samples, but {self.samples} are asked for: "
+                f"remove it, or choose another place with dataset.path=FOLDER"
+            )
+
+
+def sample_seed(seed: int, split: int, index: int) -> int:
+    """Return the seed of one sample; different splits never share one (63 bits of a hash)."""
+    from numpy.random import SeedSequence
+
+    return int(SeedSequence((seed, split, index)).generate_state(1, "uint64")[0] >> 1)
+
+
+def bar(shown: bool) -> Any:
+    """Return a progress bar on stderr with samples per second."""
+    import sys
+
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description:>6}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TaskProgressColumn(show_speed=True),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not (shown and sys.stderr.isatty()),
+    )
+
+
+def _draw(dataset: Path, folder: Path) -> None:
+    from ..datasets.reader import open_dataset
+    from ..evaluation.pictures import draw_samples
+
+    for split in sorted(p.name for p in (dataset / "data").iterdir() if p.is_dir()):
+        opened = open_dataset(dataset, split=split, in_memory=False)
+        count = min(4, len(opened))
+        draw_samples(folder / f"{split}.png", opened.batch(range(count)), opened)

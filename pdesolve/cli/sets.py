@@ -1,0 +1,94 @@
+"""The datasets that a config names, opened; missing ones say which command makes them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .failures import UsageError
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The datasets of a run: what it learns from, what chooses its weights, what judges it.
+
+    `test` maps a label ("" at the training resolution, "@33" at another) to a dataset.
+    """
+
+    train: Any
+    valid: Any | None
+    test: dict[str, Any]
+
+
+def open_sets(config: Any) -> Sets:
+    """Open the splits of `config.dataset`.
+
+    `dataset.holdout` takes the last samples of the training split for validation, for published
+    sets that have no validation split. `dataset.test_strides` lists further resolutions.
+
+    Raises:
+        DataError: a file is missing or damaged.
+        UsageError: the folder has no training split, or no test split.
+    """
+    from ..datasets.loaders import split
+
+    dataset = config.dataset
+    train = open_split(dataset, "train", dataset.stride)
+    valid = None
+    if dataset.get("holdout"):
+        parts = split(train, {"train": len(train) - dataset.holdout, "valid": dataset.holdout})
+        train, valid = parts["train"], parts["valid"]
+    elif has_split(dataset, "valid"):
+        valid = open_split(dataset, "valid", dataset.stride)
+    return Sets(train, valid, open_tests(dataset, "test", dataset.get("test_strides", ())))
+
+
+def open_tests(dataset: Any, name: str, strides: Sequence[int]) -> dict[str, Any]:
+    """Open one split at the training resolution (label "") and at others (label "@points")."""
+    if not has_split(dataset, name):
+        return {}
+    tests = {"": open_split(dataset, name, dataset.stride)}
+    for stride in strides:
+        other = open_split(dataset, name, stride)
+        if other.grid.shape != tests[""].grid.shape:
+            tests["@" + "x".join(map(str, dict.fromkeys(other.grid.shape)))] = other
+    return tests
+
+
+def open_split(dataset: Any, name: str, stride: int) -> Any:
+    """Open one split of a dataset config at one stride."""
+    from ..datasets.reader import open_dataset
+
+    if not Path(dataset.path).exists():
+        raise UsageError(
+            f"no dataset {dataset.name} at {dataset.path}: make it with "
+            f"`{dataset.get('made_by') or f'pdesolve generate dataset={dataset.name}'}`, or say "
+            "where it is with dataset.path=FOLDER"
+        )
+    return open_dataset(Path(dataset.path), split=name, stride=stride)
+
+
+def has_split(dataset: Any, name: str) -> bool:
+    """Return whether a dataset folder holds a split."""
+    return (Path(dataset.path) / "data" / name).is_dir()
+
+
+def residual_of(dataset: Any) -> Any | None:
+    """Return `residual(batch, prediction) -> (b,)` of the equation that a dataset solves, or None.
+
+    The file names the equation; only what `pdesolve.pde` exports is built from it.
+    """
+    from .. import pde
+
+    cls = getattr(pde, dataset.equation, None) if dataset.equation.isidentifier() else None
+    if not isinstance(cls, type):
+        return None
+    equation = cls(**dataset.equation_parameters)
+    if dataset.input_names != equation.inputs or dataset.output_names != equation.outputs:
+        return None
+
+    def residual(batch: Any, prediction: Any) -> Any:
+        inputs = {name: batch.x[:, channel] for channel, name in enumerate(equation.inputs)}
+        return equation.relative_residual(prediction[:, 0], **inputs, grid=batch.grid)
+
+    return residual

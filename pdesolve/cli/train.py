@@ -1,0 +1,111 @@
+"""`pdesolve train experiment=NAME`: data, operator, training, evaluation and report in one run."""
+
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from . import application
+from .failures import Stopped
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the verb; under torchrun all processes share one run folder."""
+    application.run("train", train, arguments)
+
+
+def train(config: Any, folder: Path) -> dict[str, float]:
+    """Train in `folder` (going on where an interrupted run stopped), evaluate, report."""
+    import torch
+
+    from .. import artifacts, training
+    from .build import build
+    from .sets import open_sets
+
+    sets = open_sets(config)
+    torch.manual_seed(config.seed.init)
+    model = built_model(config, sets.train)
+    allow = config.allow
+    with stopping() as stopped:
+        try:
+            result = training.fit(
+                model,
+                sets.train,
+                sets.valid,
+                folder=folder,
+                loss=build(config.loss, allow=allow),
+                optimizer=build(config.optimizer, allow=allow),
+                schedule=build(config.schedule, allow=allow),
+                augmentation=build(config.augmentation, allow=allow),
+                settings=build(config.trainer, allow=allow),
+                stop=lambda: bool(stopped),
+                progress=config.progress,
+            )
+        except training.Interrupted as interrupted:
+            raise Stopped(stopped[0], resume_hint(interrupted, folder)) from interrupted
+    if not training.is_main_process():
+        return {}
+    metrics = judged(model, sets, folder, config, result)
+    metadata = {**sets.train.metadata(), "metrics": metrics}
+    artifacts.save(model, folder / "model", metadata=metadata)
+    return metrics
+
+
+def built_model(config: Any, dataset: Any) -> Any:
+    """Return the operator of a config inside `Normalized`, or the saved model that `init` names."""
+    from .. import artifacts
+    from ..layers import Normalized
+    from .build import build
+
+    if config.get("init"):
+        return artifacts.load(Path(config.init))
+    operator = build(
+        config.operator,
+        allow=config.allow,
+        in_channels=dataset.in_channels,
+        out_channels=dataset.out_channels,
+        domain=dataset.grid,
+    )
+    statistics = dataset.normalization()
+    if getattr(operator, "zero_on_boundary", False):
+        # A shift of the output would lift its zero off the wall.
+        statistics["y_mean"] = statistics["y_mean"] * 0
+    return Normalized(operator, **statistics)
+
+
+def judged(model: Any, sets: Any, folder: Path, config: Any, result: Any) -> dict[str, float]:
+    """Evaluate the trained model on the test sets and write the report."""
+    from .judge import judge
+
+    return judge(model, sets, folder, config, history=result.history) | {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "seconds": result.seconds,
+    }
+
+
+@contextmanager
+def stopping() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM in a list; a second SIGINT interrupts at once."""
+    received: list[int] = []
+
+    def note(signum: int, frame: Any) -> None:
+        if received and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        received.append(signum)
+
+    previous = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
+
+
+def resume_hint(interrupted: Exception, folder: Path) -> str:
+    """Return what to type to go on."""
+    typed = [a for a in sys.argv[1:] if not a.startswith("hydra.run.dir=")]
+    again = " ".join(["pdesolve train", *typed, f"hydra.run.dir={application.relative(folder)}"])
+    return f"{interrupted}; go on with `{again}`"
+

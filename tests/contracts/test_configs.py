@@ -1,0 +1,66 @@
+"""Configs and code keep in step: targets resolve, experiments compose, names match."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from pdesolve import operators, pde
+from pdesolve.cli.build import located
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+EXPERIMENTS = sorted(
+    str(p.relative_to(CONFIGS / "experiment").with_suffix(""))
+    for p in (CONFIGS / "experiment").rglob("*.yaml")
+)
+DATASETS = sorted(p.stem for p in (CONFIGS / "dataset").glob("*.yaml"))
+
+
+def composed(verb, *overrides):
+    OmegaConf.register_new_resolver("started", lambda: "now", replace=True)
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = compose(verb, overrides=list(overrides))
+    OmegaConf.resolve(config)
+    return config
+
+
+def snake_case(name):
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def public_classes(room):
+    return {snake_case(n) for n, v in vars(room).items() if isinstance(v, type)}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_composes(name):
+    config = composed("train", f"experiment={name}")
+    assert config.dataset.name in DATASETS
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_starts_with_its_command_and_its_table(name):
+    marker, command, table = (CONFIGS / f"experiment/{name}.yaml").read_text().splitlines()[:3]
+    assert marker == "# @package _global_"
+    assert f"pdesolve train experiment={name}" in command
+    assert table.startswith("# reproduces ")
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_dataset_starts_with_the_command_that_makes_it(name):
+    first = (CONFIGS / f"dataset/{name}.yaml").read_text().splitlines()[0]
+    assert first.startswith(("# pdesolve generate dataset=", "# pdesolve data convert "))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda p: p.stem)
+def test_every_target_resolves(path):
+    for target in re.findall(r"_target_: *([\w.]+)", path.read_text()):
+        assert callable(located(target, allow=()))
+
+
+@pytest.mark.parametrize(("room", "group"), [(operators, "operator"), (pde, "pde")])
+def test_every_public_class_has_a_config_of_its_name_and_back(room, group):
+    assert public_classes(room) == {p.stem for p in (CONFIGS / group).glob("*.yaml")}
