@@ -1,0 +1,86 @@
+"""Energy by wavenumber on any grid: Fourier modes on periodic axes, cosines on the others."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..grid import Grid
+
+
+def mode_energy(u: Float[Tensor, "b c *grid"], grid: Grid) -> Float[Tensor, "b *grid"]:
+    """Return the energy ½ |û_k|² of each mode, summed over channels, in the field's unit squared.
+
+    û is the discrete Fourier transform along periodic axes and the cosine transform (DCT-II, even
+    reflection about the outer cell faces) along the others, both scaled so that Parseval is exact:
+
+        Σ_k ½ |û_k|² = ½ mean over the grid of |u|²
+
+    The full spectrum is kept on each periodic axis (no halved axis, no weights), in the order of
+    `torch.fft.fft`; a cosine axis has modes 0 .. n - 1 of half a wave each.
+    """
+    first = u.ndim - grid.dims
+    spectrum = u
+    for axis in range(grid.dims):
+        if not grid.periodic[axis]:
+            spectrum = _cosine_transform(spectrum, first + axis)
+    periodic = [first + axis for axis in range(grid.dims) if grid.periodic[axis]]
+    if periodic:
+        spectrum = torch.fft.fftn(spectrum, dim=periodic, norm="forward")
+    return spectrum.abs().square().sum(1) / 2
+
+
+def wavenumbers(grid: Grid, *, device: torch.device | None = None) -> Float[Tensor, "d *grid"]:
+    """Return the angular wavenumber of each mode of `mode_energy` along each axis, in 1/length.
+
+    κ = 2π|k|/L on a periodic axis, πk/(nh) on a cosine axis of n points with spacing h. The
+    largest is at most π/h, the shortest wave that the axis resolves.
+    """
+    axes = []
+    for n, spacing, periodic in zip(grid.shape, grid.spacing, grid.periodic, strict=True):
+        k = torch.arange(n, dtype=torch.float64, device=device)
+        # Modes above n/2 are the negative ones; only their size counts here.
+        axes.append((2 * torch.minimum(k, n - k) if periodic else k) * math.pi / (n * spacing))
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"))
+
+
+def cutoff(grid: Grid) -> float:
+    """Return the largest wavenumber that the grid resolves along every axis, min π/h_j."""
+    return math.pi / max(grid.spacing)
+
+
+def energy_spectrum(
+    u: Float[Tensor, "b c *grid"], grid: Grid
+) -> tuple[Float[Tensor, " shells"], Float[Tensor, "b shells"]]:
+    """Return the energy in shells of equal |κ|, which sums over shells to ½ mean |u|².
+
+    Shell s holds the modes with |κ| nearest to s Δκ, where Δκ is the longest wave of the shortest
+    axis, so that no shell within the resolved range is empty.
+
+    Returns:
+        The shells' wavenumbers s Δκ, in 1/length, and the energy in each.
+    """
+    kappa = wavenumbers(grid, device=u.device)
+    width = max(
+        (2 if periodic else 1) * math.pi / (n * spacing)
+        for n, spacing, periodic in zip(grid.shape, grid.spacing, grid.periodic, strict=True)
+    )
+    shell = (kappa.square().sum(0).sqrt() / width).round().long().flatten()
+    energy = mode_energy(u, grid).flatten(1)
+    shells = int(shell.max()) + 1
+    summed = energy.new_zeros(len(u), shells).index_add_(1, shell, energy)
+    return width * torch.arange(shells, dtype=u.dtype, device=u.device), summed
+
+
+def _cosine_transform(u: Tensor, axis: int) -> Tensor:
+    # A field and its mirror image are periodic with 2n points; the phase moves the origin from
+    # the first point to the mirror. Orthonormal, then divided by √n for a mean instead of a sum.
+    u = u.movedim(axis, -1)
+    n = u.shape[-1]
+    k = torch.arange(n, dtype=u.dtype, device=u.device)
+    phase = torch.polar(torch.ones_like(k), -math.pi * k / (2 * n))
+    doubled = torch.fft.fft(torch.cat([u, u.flip(-1)], -1), norm="forward")[..., :n]
+    amplitude = (doubled * phase).real
+    amplitude[..., 1:] *= math.sqrt(2)
+    return amplitude.movedim(-1, axis)
