@@ -1,0 +1,10 @@
+"""How good a model is: in numbers, beside what costs no thought, and in pictures."""
+
+from .baselines import TrainingMean as TrainingMean
+from .baselines import across_resolutions as across_resolutions
+from .baselines import interpolate as interpolate
+from .baselines import training_mean as training_mean
+from .metrics import evaluate as evaluate
+from .metrics import per_sample as per_sample
+from .metrics import representatives as representatives
+from .metrics import summarize as summarize

@@ -55,18 +55,18 @@ def energy_spectrum(
 ) -> tuple[Float[Tensor, " shells"], Float[Tensor, "b shells"]]:
     """Return the energy in shells of equal |κ|, which sums over shells to ½ mean |u|².
 
-    Shell s holds the modes with |κ| nearest to s Δκ, where Δκ is the longest wave of the shortest
-    axis, so that no shell within the resolved range is empty.
+    Shell s holds the modes with (s - ½) Δκ <= |κ| < (s + ½) Δκ, where Δκ belongs to the longest
+    wave on the grid. On a fully periodic grid it is `ops.fourier.energy_spectrum`.
 
     Returns:
         The shells' wavenumbers s Δκ, in 1/length, and the energy in each.
     """
     kappa = wavenumbers(grid, device=u.device)
-    width = max(
+    width = min(
         (2 if periodic else 1) * math.pi / (n * spacing)
         for n, spacing, periodic in zip(grid.shape, grid.spacing, grid.periodic, strict=True)
     )
-    shell = (kappa.square().sum(0).sqrt() / width).round().long().flatten()
+    shell = (kappa.square().sum(0).sqrt() / width + 0.5).floor().long().flatten()
     energy = mode_energy(u, grid).flatten(1)
     shells = int(shell.max()) + 1
     summed = energy.new_zeros(len(u), shells).index_add_(1, shell, energy)

@@ -5,6 +5,7 @@ import torch
 
 from pdesolve.evaluation.spectra import cutoff, energy_spectrum, mode_energy, wavenumbers
 from pdesolve.grid import Grid
+from pdesolve.ops import fourier
 
 GRIDS = [
     Grid((8,), 2.0, True),
@@ -63,3 +64,13 @@ def test_field_that_is_not_periodic_has_no_false_high_wavenumbers():
 
 def test_cutoff_is_that_of_the_coarsest_axis():
     assert cutoff(Grid((16, 8), 1.0, True)) == pytest.approx(8 * math.pi)
+
+
+@pytest.mark.parametrize("shape", [(9,), (8, 12), (7, 10)])
+def test_periodic_spectrum_is_the_one_by_real_transforms(shape, generator):
+    grid = Grid(shape, [1.0, 2.0][: len(shape)], True)
+    u = torch.randn(2, 1, *shape, generator=generator, dtype=torch.float64)
+    wavenumber, energy = energy_spectrum(u, grid)
+    expected_wavenumber, expected = fourier.energy_spectrum(u[:, 0], grid.lengths)
+    torch.testing.assert_close(wavenumber, expected_wavenumber)
+    torch.testing.assert_close(energy, expected, rtol=1e-12, atol=1e-15)
