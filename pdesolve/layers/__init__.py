@@ -1,0 +1,4 @@
+"""Learned pieces that several operators share."""
+
+from .normalized import Normalized as Normalized
+from .spectral import SpectralConv as SpectralConv
