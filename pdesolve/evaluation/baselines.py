@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from ..batch import Batch
 from ..grid import Grid
-from .metrics import Model, Samples, evaluate, predictions
+from .metrics import evaluate
+from .predictions import Model, Samples, predictions
 
 
 class TrainingMean(nn.Module):

@@ -1,34 +1,22 @@
 """How wrong a model is on a dataset: errors per sample in physical units, and their means."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..batch import Batch
 from ..grid import Grid
 from ..losses import RelativeL2, Sobolev
 from ..ops import norms
+from .predictions import Model, Samples, predictions
 from .spectra import mode_energy, wavenumbers
 
-Model = Callable[..., Tensor]
 Residual = Callable[[Batch, Tensor], Tensor]
 
 BANDS = ("band_low", "band_mid", "band_high")
-
-
-@runtime_checkable
-class Samples(Protocol):
-    """What the metrics need of a dataset."""
-
-    @property
-    def grid(self) -> Grid: ...
-    def __len__(self) -> int: ...
-    def batch(self, indices: Sequence[int]) -> Batch: ...
 
 
 def evaluate(
@@ -132,40 +120,6 @@ def representatives(l2: Float[Tensor, " samples"]) -> dict[str, int]:
     return {"best": order[0], "median": order[(len(order) - 1) // 2], "worst": order[-1]}
 
 
-def predictions(
-    model: Model,
-    dataset: Samples,
-    indices: Sequence[int] | None = None,
-    *,
-    batch_size: int = 32,
-    device: torch.device | str | None = None,
-) -> Iterator[tuple[Batch, Float[Tensor, "b c *grid"]]]:
-    """Yield each batch with its prediction, in order, without gradients.
-
-    The module is in evaluation mode during its calls and in its own mode between them.
-
-    Raises:
-        ValueError: a prediction is not of the target's shape.
-    """
-    module = model if isinstance(model, nn.Module) else nn.Module()
-    device = device or next((tensor.device for tensor in _tensors(module)), None)
-    module.to(device)
-    indices = range(len(dataset)) if indices is None else indices
-    for start in range(0, len(indices), batch_size):
-        batch = dataset.batch(list(indices[start : start + batch_size]))
-        batch = batch if device is None else batch.to(device)
-        with _evaluating(module):
-            arguments = () if batch.condition is None else (batch.condition,)
-            prediction = model(batch.x, *arguments)
-        if prediction.shape != batch.y.shape:
-            # Broadcasting would give a number, and the wrong one.
-            raise ValueError(
-                f"prediction has shape {tuple(prediction.shape)}, expected the target's "
-                f"{tuple(batch.y.shape)}: check the model's output channels and the resolution"
-            )
-        yield batch, prediction
-
-
 def _errors(batch: Batch, prediction: Tensor) -> dict[str, Tensor]:
     prediction, target, mask = prediction.double(), batch.y.double(), batch.mask
     errors = {
@@ -192,21 +146,3 @@ def _bands(error: Tensor, target: Tensor, grid: Grid) -> dict[str, Tensor]:
         name: norms.ratio((of_error * (third == band)).flatten(1).sum(1).sqrt(), size)
         for band, name in enumerate(BANDS)
     }
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    # Each submodule keeps its own mode: a frozen part may be in evaluation mode during training.
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for part, training in modes:
-            part.training = training
-
-
-def _tensors(module: nn.Module) -> Iterator[Tensor]:
-    yield from module.parameters()
-    yield from module.buffers()

@@ -1,12 +1,56 @@
 """Energy by wavenumber on any grid: Fourier modes on periodic axes, cosines on the others."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ..grid import Grid
+from .predictions import Model, Samples, predictions
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """Energy in shells of equal wavenumber, averaged over samples, float64 on the CPU.
+
+    Args:
+        wavenumbers: |κ| of each shell, in 1/length.
+        truth: energy of the target, in its unit squared, summed over channels.
+        prediction: energy of the prediction.
+        error: energy of their difference; above that of the truth, a scale is worse than left out.
+    """
+
+    wavenumbers: Float[Tensor, " shells"]
+    truth: Float[Tensor, " shells"]
+    prediction: Float[Tensor, " shells"]
+    error: Float[Tensor, " shells"]
+
+
+def mean_spectra(
+    model: Model,
+    dataset: Samples,
+    *,
+    batch_size: int = 32,
+    device: torch.device | str | None = None,
+) -> Spectra:
+    """Return the mean spectra of truth, prediction and error over a dataset.
+
+    Points outside of a mask count as zero. Arguments and errors: see `metrics.evaluate`.
+    """
+    kappa, sums = torch.empty(0), torch.zeros(())
+    for batch, prediction in predictions(model, dataset, batch_size=batch_size, device=device):
+        inside = torch.ones_like(batch.y[:, :1]) if batch.mask is None else batch.mask
+        fields = (batch.y, prediction, prediction - batch.y)
+        parts = [
+            energy_spectrum(torch.where(inside.bool(), u, 0).double(), batch.grid) for u in fields
+        ]
+        kappa = parts[0][0].cpu()
+        sums = sums + torch.stack([energy.sum(0) for _, energy in parts]).cpu()
+    if not len(kappa):
+        raise ValueError("dataset has 0 samples, expected at least one: choose another split")
+    return Spectra(kappa, *(sums / len(dataset)))
 
 
 def mode_energy(u: Float[Tensor, "b c *grid"], grid: Grid) -> Float[Tensor, "b *grid"]:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from pdesolve.batch import Batch
-from pdesolve.evaluation.metrics import BANDS, evaluate, per_sample, predictions, representatives
+from pdesolve.evaluation.metrics import BANDS, evaluate, per_sample, representatives
 from pdesolve.grid import Grid
 
 SQUARE = Grid((12, 12), 1.0, True)
@@ -127,45 +127,6 @@ def test_residual_of_the_truth_stands_beside_that_of_the_prediction(generator):
     truth = dataset.whole.y.square().mean().item()
     assert errors["residual"] == pytest.approx(4 * truth)
     assert errors["residual_of_truth"] == pytest.approx(truth)
-
-
-def test_condition_is_the_second_argument_where_there_is_one(generator):
-    dataset = random_samples(SQUARE, generator)
-    condition = torch.arange(5.0)[:, None].double()
-    conditioned = Stored(replace(dataset.whole, condition=condition, condition_names=("t",)))
-    errors = per_sample(
-        lambda x, condition: x * (1 + condition[..., None, None]), conditioned, batch_size=2
-    )
-    torch.testing.assert_close(errors["l2"], torch.arange(5.0).double())
-
-
-def test_modules_get_their_own_modes_back(generator):
-    model = nn.Sequential(Scaled(0.1), nn.Dropout(0.9), Scaled(0.0))
-    model[2].eval()
-    evaluate(model, random_samples(SQUARE, generator))
-    assert [part.training for part in model.modules()] == [True, True, True, False]
-
-
-def test_module_predicts_in_evaluation_mode_without_gradients(generator):
-    dataset = random_samples(SQUARE, generator)
-    model = nn.Sequential(Scaled(0.0), nn.Dropout(0.9))
-    for batch, prediction in predictions(model, dataset):
-        torch.testing.assert_close(prediction, batch.y)
-        assert not prediction.requires_grad
-        assert model.training
-
-
-def test_mode_returns_when_the_model_fails(generator):
-    model = nn.Sequential(Scaled(0.0), nn.Linear(3, 3))
-    with pytest.raises(RuntimeError):
-        evaluate(model, random_samples(SQUARE, generator))
-    assert model.training
-
-
-def test_prediction_that_would_broadcast_is_refused(generator):
-    dataset = random_samples(SQUARE, generator, channels=2)
-    with pytest.raises(ValueError, match=r"prediction has shape \(5, 1, 12, 12\), expected"):
-        evaluate(lambda x: x[:, :1], dataset)
 
 
 def test_error_of_a_zero_truth_is_absolute(generator):
