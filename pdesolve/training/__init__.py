@@ -1,0 +1,15 @@
+"""How the parameters of a model change."""
+
+from .augmentation import Augmentation as Augmentation
+from .checkpoint import CheckpointError as CheckpointError
+from .distributed import is_main_process as is_main_process
+from .epoch import Interrupted as Interrupted
+from .guard import NonFiniteError as NonFiniteError
+from .loop import FitResult as FitResult
+from .loop import fit as fit
+from .objective import one_step as one_step
+from .optimizers import AdamW as AdamW
+from .schedules import OneCycle as OneCycle
+from .schedules import StepDecay as StepDecay
+from .schedules import Torch as Torch
+from .settings import Settings as Settings

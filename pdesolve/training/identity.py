@@ -1,0 +1,91 @@
+"""What makes two runs the same: a checkpoint is only continued by the run that it came from."""
+
+import functools
+import re
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..datasets import Dataset
+from .settings import Settings
+
+# A run may move to another device, and may be kept differently.
+FREE_SETTINGS = ("device", "keep")
+
+
+def describe(value: Any) -> Any:
+    """Return JSON that is equal in two processes for equal values, functions by their names.
+
+    >>> describe(describe)
+    'pdesolve.training.identity.describe'
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): describe(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [describe(v) for v in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        values = {f.name: describe(getattr(value, f.name)) for f in fields(value)}
+        return {"type": type(value).__qualname__, **values}
+    if isinstance(value, functools.partial):
+        return {"type": describe(value.func), "arguments": describe([value.args, value.keywords])}
+    if hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
+    # The default repr ends in an address, which another process does not have.
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+
+
+def describe_settings(settings: Settings) -> dict[str, Any]:
+    """Return the settings that a continued run must share."""
+    return {k: v for k, v in describe(settings).items() if k not in FREE_SETTINGS}
+
+
+def describe_model(model: nn.Module) -> dict[str, Any]:
+    """Return the class of a model, the shapes of its parameters, and what it was built with."""
+    shapes = {name: list(p.shape) for name, p in model.named_parameters()}
+    arguments = {
+        f"{name}.{key}": describe(value)
+        for name, module in model.named_modules()
+        for key, value in getattr(module, "constructor_arguments", {}).items()
+        # Submodules have their own entries; tensors are buffers and follow from the data.
+        if not isinstance(value, (nn.Module, Tensor))
+    }
+    return {"type": type(model).__qualname__, **shapes, **arguments}
+
+
+def describe_data(dataset: Dataset | None) -> dict[str, Any] | None:
+    """Return the number and the hash of the samples."""
+    return None if dataset is None else {"samples": len(dataset), "hash": dataset.data_hash}
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """Return one phrase for each value that differs between two descriptions.
+
+    >>> differences({"settings": {"seed": 0}}, {"settings": {"seed": 1}})
+    ['settings.seed was 0 and is 1']
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for key in [*old, *(key for key in new if key not in old)]:
+            inner = f"{path}.{key}" if path else key
+            found += differences(old.get(key), new.get(key), inner)
+        return found
+    return [] if old == new else [f"{path} was {old!r} and is {new!r}"]
+
+
+def check_same_run(old: dict[str, Any], new: dict[str, Any], folder: Any) -> None:
+    """Refuse to continue a run as another one.
+
+    Raises:
+        ValueError: they differ; the message names the first differences.
+    """
+    found = differences(old, new)
+    if found:
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        raise ValueError(
+            f"folder {folder} holds another run: {'; '.join(found[:3])}{more}; expected the same "
+            f"settings, model and data: choose another folder, or repeat the run as it was"
+        )
