@@ -1,0 +1,339 @@
+"""Darcy flow through a medium with jumps: -div(a grad u) = f, u = 0 on the walls."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ..grid import Grid
+from ..ops.conjugate_gradient import solve_refined
+from ..ops.random_fields import gaussian_fields
+from ..ops.sine_transform import inverse_laplacian
+from ..solution import Solution
+
+# d(field, orders): any differentiation rule, for instance Fourier, finite differences or a GP.
+Derivative = Callable[[Tensor, tuple[int, int]], Tensor]
+
+# Rounding of stored float32 values may pass the maximum principle by this little.
+_NEGATIVE = -1e-6
+
+
+@dataclass(frozen=True)
+class Darcy:
+    """Pressure u of a flow through a medium of permeability a, on a box with walls at u = 0.
+
+        -div(a grad u) = f  inside,      u = 0  on the boundary
+
+    The random medium has two phases: a = high where a Gaussian field g >= 0 and low elsewhere,
+    g ~ N(0, (-Δ + tau²)^-alpha) with zero normal derivative at the walls. Only f / a matters
+    for u. `solve` takes any positive coefficient.
+
+    Args:
+        low, high: permeability of the two phases, > 0. Their ratio r costs about √r iterations.
+        tau: inverse correlation length of g, 1/length.
+        alpha: smoothness of g; above 2 the interfaces are smooth curves.
+        constant_mode: keep the mean of g; without it both phases fill about half of every sample.
+        modes: cosines per axis of g, whatever the grid, so that one seed is one medium on all.
+        source: f where no field is given.
+
+    Fails when: the ratio of phases passes about 1e4 (hundreds of iterations).
+    """
+
+    low: float = 3.0
+    high: float = 12.0
+    tau: float = 3.0
+    alpha: float = 2.0
+    constant_mode: bool = False
+    modes: int = 256
+    source: float = 1.0
+
+    inputs: ClassVar[tuple[str, ...]] = ("coefficient",)
+    outputs: ClassVar[tuple[str, ...]] = ("solution",)
+    units: ClassVar[dict[str, str]] = {"coefficient": "1", "solution": "1"}
+
+    def __post_init__(self):
+        for name in ("low", "high"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a permeability > 0")
+
+    @classmethod
+    def fno(cls) -> "Darcy":
+        """Return the law of the Fourier neural operator's data: 12 and 3, tau 3, alpha 2.
+
+        The published generator drops the constant mode, and so does this one. It also spreads
+        the jumps by cubic splines to values from -0.7 to 17; this one does not.
+
+        Source: Li et al. 2020, arXiv:2010.08895, appendix A.3.2; its data_generation/darcy.
+        """
+        return cls()
+
+    @classmethod
+    def neuraloperator(cls) -> "Darcy":
+        """Return the law of the Darcy files that neuraloperator ships: 0.36 and 0.02.
+
+        Decoded from the files: the phases follow from the Laplacian of the stored solutions
+        (-Δu = 25/9 and 50), tau and alpha from a fit of the sign correlations.
+
+        Source: Zenodo record 12784353 (darcy_train_16.pt and its siblings).
+        """
+        return cls(low=0.02, high=0.36, tau=10.0, alpha=3.0)
+
+    def random_inputs(
+        self, grid: Grid, generators: Sequence[torch.Generator]
+    ) -> dict[str, Float[Tensor, "b n m"]]:
+        """Return {"coefficient": a}, one medium for each generator, float64.
+
+        A generator gives the same medium on every grid of the same box: its points see the phase
+        that is there, without averaging.
+        """
+        field = gaussian_fields(
+            grid, generators, alpha=self.alpha, tau=self.tau, modes=self.modes,
+            constant_mode=self.constant_mode,
+        )  # fmt: skip
+        low = torch.full_like(field, self.low)
+        return {"coefficient": torch.where(field >= 0, self.high, low)}
+
+    def residual(
+        self, d: Derivative, solution, *, coefficient, source: Tensor | None = None
+    ) -> Tensor:
+        """Return -a Δu - grad a · grad u - f at every point, for a differentiable coefficient.
+
+        Reads u and a only through the derivative d(field, orders), so Fourier, finite
+        differences or a Gaussian process may stand behind it. Where a jumps, grad a is no
+        function and this form is wrong: use `relative_residual` there, which balances fluxes.
+        """
+        u, a = solution, coefficient
+        diffusion = d(a, (0, 0)) * (d(u, (2, 0)) + d(u, (0, 2)))
+        drift = d(a, (1, 0)) * d(u, (1, 0)) + d(a, (0, 1)) * d(u, (0, 1))
+        return -(diffusion + drift) - (self.source if source is None else source)
+
+    @torch.no_grad()
+    def solve(
+        self,
+        *,
+        coefficient: Float[Tensor, "b n m"],
+        grid: Grid,
+        source: Float[Tensor, "#b n m"] | None = None,
+        tolerance: float = 1e-8,
+        max_iterations: int = 1000,
+        raise_on_failure: bool = True,
+    ) -> Solution:
+        """Return u by harmonic finite volumes and conjugate gradients; no gradient flows through.
+
+        Unknowns are the cells, or the interior nodes (the result holds zeros on the walls). The
+        flux between two neighbours is the harmonic mean 2ab/(a+b) of their permeabilities times
+        the difference of u, exact for a jump halfway; a cell is half a spacing from its wall. The
+        preconditioner is the same scheme for a = 1, inverted by sine transforms, so the number of
+        iterations depends on the ratio of permeabilities (20 for 4, 42 for 18), not on the grid.
+        Scaling the system by √a would halve it for smooth media and ruin it across jumps, so it
+        is not done. Iterations run in float32 on float64 residuals.
+
+        Args:
+            coefficient: permeability, > 0. The result has its dtype.
+            grid: two axes with walls; cells, or nodes with both ends stored. Sizes with small
+                prime factors are faster beyond 128 points, see `ops.sine_transform`.
+            source: f, by default the constant of the class.
+            tolerance: of the relative residual ||f - A u||_2 / ||f||_2. A tolerance of 1e-6 has
+                left relative errors of u below 1e-8.
+            max_iterations: for each sample.
+            raise_on_failure: False returns what was reached, with `converged` False.
+
+        Returns:
+            Solution with value (b, 1, n, m) and stats residual and iterations, each (b,).
+
+        Raises:
+            ValueError: the grid is none of those, shapes differ, a value is not finite or a
+                permeability not > 0.
+            ConvergenceError: a sample did not reach the tolerance.
+
+        Source: Concus and Golub 1973, doi:10.1137/0710092 (fast direct preconditioners).
+        """
+        _check_grid(grid)
+        _check_field("coefficient", coefficient, grid)
+        if not bool((coefficient > 0).all()):
+            raise ValueError(
+                f"coefficient has the value {float(coefficient.min()):.3g}, expected a "
+                "permeability > 0 everywhere: fill voids with a small positive one"
+            )
+        faces = _conductances(coefficient.double(), grid)
+        rhs = _unknowns(self._source_field(source, coefficient, grid), grid)
+
+        def system(dtype: torch.dtype):
+            rounded = (faces[0].to(dtype), faces[1].to(dtype))
+            poisson = inverse_laplacian(
+                rhs.shape[1:], grid.spacing, grid.placement, dtype=dtype, device=rhs.device
+            )
+            return lambda u: _outflow(pad(u, _WALLS), rounded), poisson
+
+        u, residual, iterations = solve_refined(
+            system, rhs, tolerance=tolerance, max_iterations=max_iterations
+        )
+        if grid.placement == "node":
+            u = pad(u, _WALLS)
+        converged = residual <= tolerance
+        reached = f"relative residual {float(residual.max()):.1e} where {tolerance:.1e} was asked"
+        return Solution(
+            value=u[:, None].to(coefficient.dtype),
+            grid=grid,
+            converged=converged,
+            stats={"residual": residual, "iterations": iterations},
+            message="converged"
+            if bool(converged.all())
+            else f"{reached}: allow more than {max_iterations} iterations or a larger tolerance",
+        ).checked(raise_on_failure=raise_on_failure)
+
+    def flux_residual(
+        self,
+        solution: Float[Tensor, "b n m"],
+        *,
+        coefficient: Float[Tensor, "b n m"],
+        grid: Grid,
+        source: Float[Tensor, "#b n m"] | None = None,
+    ) -> Float[Tensor, "b n m"]:
+        """Return the imbalance of fluxes -div_h(a grad_h u) - f, right across jumps.
+
+        The scheme of `solve`. On the wall nodes, where u should be zero, it is a u (1/h_x² +
+        1/h_y²): the size of the flux that a wrong wall value causes. Differentiable.
+
+        Raises:
+            ValueError: as in `solve`.
+        """
+        _check_grid(grid)
+        _check_field("solution", solution, grid)
+        _check_field("coefficient", coefficient, grid)
+        faces = _conductances(coefficient, grid)
+        f = self._source_field(source, solution, grid).to(solution)
+        if grid.placement == "cell":
+            return _outflow(pad(solution, _WALLS), faces) - f
+        inside = _outflow(solution, faces) - _unknowns(f, grid)
+        weight = sum(1 / h**2 for h in grid.spacing)
+        at_walls = solution - pad(_unknowns(solution, grid), _WALLS)
+        return pad(inside, _WALLS) + weight * coefficient * at_walls
+
+    def relative_residual(
+        self,
+        solution: Float[Tensor, "b n m"],
+        *,
+        coefficient: Float[Tensor, "b n m"],
+        grid: Grid,
+        source: Float[Tensor, "#b n m"] | None = None,
+    ) -> Float[Tensor, " b"]:
+        """Return ||flux residual||_2 / ||f||_2 of each sample, in float64.
+
+        Differences of stored float32 values are all that it sees: rounding alone gives about
+        1e-7 a u / (h² f), 1e-3 on 421 nodes a side.
+
+        Raises:
+            ValueError: as in `solve`, or f is zero everywhere.
+        """
+        u, a = solution.double(), coefficient.double()
+        residual = self.flux_residual(u, coefficient=a, grid=grid, source=source)
+        f = _unknowns(self._source_field(source, u, grid), grid)
+        size = torch.linalg.vector_norm(f, dim=(1, 2))
+        if not bool((size > 0).all()):
+            raise ValueError(
+                "source is zero everywhere in a sample, expected a source to measure against: "
+                "use flux_residual"
+            )
+        return torch.linalg.vector_norm(residual, dim=(1, 2)) / size
+
+    def check(
+        self, fields: dict[str, Tensor], grid: Grid
+    ) -> list[tuple[str, Bool[Tensor, " b"], str]]:
+        """Return known invariants as (name, suspicious samples, sentence); any grid will do.
+
+        Args:
+            fields: by name, each (b, n, m); those that are missing are not checked.
+        """
+        del grid
+        found = []
+        if "coefficient" in fields:
+            low = fields["coefficient"].flatten(1).amin(1)
+            found.append(("positive coefficient", ~(low > 0), "a permeability is not above 0"))
+        if "solution" in fields and self.source >= 0:
+            low = fields["solution"].flatten(1).amin(1)
+            sentence = f"a solution is below {_NEGATIVE:g}, against the maximum principle u >= 0"
+            found.append(("maximum principle", ~(low >= _NEGATIVE), sentence))
+        return found
+
+    @staticmethod
+    def manufactured(grid: Grid) -> dict[str, Float[Tensor, "1 n m"]]:
+        """Return coefficient, source and solution of a smooth problem solved by formula, float64.
+
+            u = sin(πX) sin(2πY),   a = 2 + cos(πX) sin(πY),   X = x/L_x, Y = y/L_y
+            f = -a Δu - grad a · grad u
+
+        No symmetry of the square maps a to itself, so exchanged axes show up.
+        """
+        kx, ky = (math.pi / length for length in grid.lengths)
+        x, y = grid.coordinates()[:, None]
+        x, y = kx * x, ky * y
+        u = torch.sin(x) * torch.sin(2 * y)
+        a = 2 + torch.cos(x) * torch.sin(y)
+        drift = -(kx**2) * torch.sin(x) * torch.sin(y) * torch.cos(x) * torch.sin(2 * y)
+        drift += 2 * ky**2 * torch.cos(x) * torch.cos(y) * torch.sin(x) * torch.cos(2 * y)
+        return {"coefficient": a, "source": a * (kx**2 + 4 * ky**2) * u - drift, "solution": u}
+
+    def _source_field(self, source: Tensor | None, like: Tensor, grid: Grid) -> Tensor:
+        if source is None:
+            return torch.full_like(like, self.source, dtype=torch.float64)
+        _check_field("source", source, grid)
+        return source.double().expand_as(like)
+
+
+# One more layer around the last two axes: wall nodes, or the values 0 that cells see there.
+_WALLS = (1, 1, 1, 1)
+
+
+def _unknowns(field: Tensor, grid: Grid) -> Tensor:
+    return field[:, 1:-1, 1:-1] if grid.placement == "node" else field
+
+
+def _conductances(a: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
+    """Return a / h² of every face that touches an unknown, (b, n + 1, m) and (b, n, m + 1)."""
+    x = 2 * a[:, 1:] * a[:, :-1] / (a[:, 1:] + a[:, :-1])
+    y = 2 * a[:, :, 1:] * a[:, :, :-1] / (a[:, :, 1:] + a[:, :, :-1])
+    if grid.placement == "node":
+        x, y = x[:, :, 1:-1], y[:, 1:-1]
+    else:
+        # Half a spacing to the wall: twice the conductance.
+        x = torch.cat([2 * a[:, :1], x, 2 * a[:, -1:]], dim=1)
+        y = torch.cat([2 * a[:, :, :1], y, 2 * a[:, :, -1:]], dim=2)
+    return x / grid.spacing[0] ** 2, y / grid.spacing[1] ** 2
+
+
+def _outflow(u: Tensor, conductances: tuple[Tensor, Tensor]) -> Tensor:
+    """Return -div_h(a grad_h u) at the unknowns, from u with its layer of wall values."""
+    x, y = conductances
+    x_flux = x * u[:, :, 1:-1].diff(dim=1)
+    y_flux = y * u[:, 1:-1].diff(dim=2)
+    return -(x_flux.diff(dim=1) + y_flux.diff(dim=2))
+
+
+def _check_grid(grid: Grid) -> None:
+    if grid.dims != 2 or any(grid.periodic):
+        raise ValueError(
+            f"grid has {grid.dims} axes with periodic {grid.periodic}, expected two axes with "
+            "walls: Grid((n, m), lengths, False, placement)"
+        )
+    if any(grid.offset):
+        raise ValueError(
+            f"grid has the offset {grid.offset}, a stored sub-grid without its walls; expected "
+            "cells or all nodes: solve on the full grid and keep every stride-th point"
+        )
+    if grid.placement == "node" and min(grid.shape) < 3:
+        raise ValueError(f"grid has {grid.shape} nodes, expected at least one interior node: 3")
+
+
+def _check_field(name: str, field: Tensor, grid: Grid) -> None:
+    if tuple(field.shape[1:]) != grid.shape:
+        raise ValueError(
+            f"{name} has shape {tuple(field.shape)}, expected (b, *grid) with grid {grid.shape}"
+        )
+    if not bool(field.isfinite().all()):
+        raise ValueError(f"{name} holds NaN or infinity, expected finite values")
