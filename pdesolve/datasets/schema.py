@@ -1,0 +1,375 @@
+"""The layout of a data file: The Well's HDF5 groups with a /pdesolve group beside them.
+
+No other file spells an HDF5 name. A steady problem is stored with one time: inputs do not vary in
+time, outputs do.
+
+Source: The Well, Ohana et al. 2024, arXiv:2412.00568, data format of its repository
+(PolymathicAI/the_well). Added here: roles, seeds, hashes, status, statistics, mask, provenance.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+
+from ..grid import Grid
+from .errors import SchemaError, UnknownFormatError
+from .spec import AXIS_NAMES, DatasetSpec, FieldSpec
+
+# The Well's names.
+NAME = "dataset_name"
+GRID_TYPE = "grid_type"
+SPATIAL_DIMS = "n_spatial_dims"
+TRAJECTORIES = "n_trajectories"
+SIMULATION_PARAMETERS = "simulation_parameters"
+DIMENSIONS, SPATIAL_NAMES, TIME = "dimensions", "spatial_dims", "time"
+BOUNDARIES = "boundary_conditions"
+SCALARS = "scalars"
+FIELD_GROUPS = ("t0_fields", "t1_fields", "t2_fields")
+FIELD_NAMES = "field_names"
+SAMPLE_VARYING, TIME_VARYING, DIM_VARYING = "sample_varying", "time_varying", "dim_varying"
+
+# Names added here.
+VERSION, COMPLETE, DIGEST = "pds_version", "pds_complete", "pds_digest"
+EQUATION, EQUATION_PARAMETERS, GRID = "equation", "equation_parameters", "grid"
+UNITS = "units"
+ROLES = "pdesolve/roles"
+SAMPLES = "pdesolve/samples"
+SEED, STATUS, HASH = f"{SAMPLES}/seed", f"{SAMPLES}/status", f"{SAMPLES}/xxh3"
+PARAMETERS = f"{SAMPLES}/params"
+RESIDUAL, SECONDS = f"{SAMPLES}/residual", f"{SAMPLES}/wall_s"
+RECORDS = (SEED, STATUS, HASH, PARAMETERS, RESIDUAL, SECONDS)
+STATISTICS = "pdesolve/stats"
+MASK = "pdesolve/mask/domain"
+# Written last, so the digest cannot cover them.
+UNSEALED = (COMPLETE, DIGEST)
+
+EMPTY, WRITTEN, REJECTED = 0, 1, 2
+
+_RESERVED = {
+    NAME, GRID_TYPE, SPATIAL_DIMS, TRAJECTORIES, SIMULATION_PARAMETERS, VERSION, COMPLETE, DIGEST,
+    EQUATION, EQUATION_PARAMETERS, GRID,
+}  # fmt: skip
+
+
+def location(one: FieldSpec) -> str:
+    """HDF5 path of a field."""
+    return f"{FIELD_GROUPS[one.order]}/{one.name}"
+
+
+def create(
+    file: h5py.File,
+    spec: DatasetSpec,
+    samples: int,
+    *,
+    provenance: Mapping[str, Any],
+    layout: Literal["chunked", "contiguous"],
+    dtype: str,
+) -> None:
+    """Write everything but the samples into an empty file, every float filled with NaN.
+
+    All storage is allocated at once, so that the metadata stay as they are while samples are
+    written (a killed writer leaves a file that opens) and a disk that is too small is noticed now.
+    """
+    _write_root(file, spec, samples, provenance)
+    _write_dimensions(file, spec)
+    _write_boundaries(file, spec.grid)
+    scalars = file.create_group(SCALARS)
+    scalars.attrs[FIELD_NAMES] = _strings(spec.parameters)
+    for name in spec.parameters:
+        data = _allocate(file, f"{SCALARS}/{name}", (samples,), dtype, np.nan)
+        _flag(data, sample=True, time=False)
+    for order, name in enumerate(FIELD_GROUPS):
+        group = file.create_group(name)
+        names = [one.name for one in spec.fields if one.order == order]
+        group.attrs[FIELD_NAMES] = _strings(names)
+    for one in spec.fields:
+        _create_field(file, spec, one, samples, layout, dtype)
+    roles = file.create_group(ROLES)
+    for role in ("input", "output", "constant"):
+        roles.attrs[f"{role}s"] = _strings([one.name for one in spec.by_role(role)])
+    _create_records(file, spec, samples)
+    file.create_group(STATISTICS)
+
+
+def write_fixed(file: h5py.File, fixed: Mapping[str, np.ndarray]) -> None:
+    """Write what is stored once, by HDF5 path: constant fields and the mask."""
+    for path, value in fixed.items():
+        if path == MASK:
+            file.create_dataset(path, data=value)
+        else:
+            dataset(file, path)[...] = value
+
+
+def read_fixed(file: h5py.File, spec: DatasetSpec) -> dict[str, np.ndarray]:
+    """Read what is stored once, by HDF5 path: constant fields and the mask (1 inside)."""
+    paths = [location(one) for one in spec.fixed] + [MASK] * (MASK in file)
+    return {path: dataset(file, path)[()] for path in paths}
+
+
+def _write_root(
+    file: h5py.File, spec: DatasetSpec, samples: int, provenance: Mapping[str, Any]
+) -> None:
+    clash = sorted(_RESERVED & set(provenance))
+    if clash:
+        raise SchemaError(f"{clash} are names of the layout", place="provenance", advice="rename")
+    file.attrs[NAME] = spec.name
+    file.attrs[GRID_TYPE] = "cartesian"
+    file.attrs[SPATIAL_DIMS] = spec.grid.dims
+    file.attrs[TRAJECTORIES] = samples
+    file.attrs[SIMULATION_PARAMETERS] = _strings([])
+    file.attrs[VERSION] = "1.0"
+    file.attrs[COMPLETE] = np.uint8(0)
+    file.attrs[EQUATION] = spec.equation
+    file.attrs[EQUATION_PARAMETERS] = json.dumps(spec.equation_parameters)
+    file.attrs[GRID] = json.dumps(spec.grid.as_dict())
+    for key, value in plain_provenance(provenance).items():
+        file.attrs[key] = value
+
+
+def plain_provenance(provenance: Mapping[str, Any]) -> dict[str, str | int | float]:
+    """Provenance as attributes hold it: numbers and text, anything else as JSON text."""
+    return {
+        key: value if isinstance(value, str | int | float) else json.dumps(value)
+        for key, value in provenance.items()
+    }
+
+
+def _write_dimensions(file: h5py.File, spec: DatasetSpec) -> None:
+    grid = spec.grid
+    group = file.create_group(DIMENSIONS)
+    group.attrs[SPATIAL_NAMES] = _strings(AXIS_NAMES[: grid.dims])
+    time = group.create_dataset(TIME, data=np.asarray(spec.times, "float32"))
+    _flag(time, sample=False, time=True)
+    for axis, name in enumerate(AXIS_NAMES[: grid.dims]):
+        data = group.create_dataset(name, data=grid.axis(axis).numpy().astype("float32"))
+        _flag(data, sample=False, time=False)
+        data.attrs["periodic"] = grid.periodic[axis]
+        data.attrs["location"] = grid.placement
+
+
+def _write_boundaries(file: h5py.File, grid: Grid) -> None:
+    # Values on a wall are the equation's business; The Well asks for the kind alone.
+    group = file.create_group(BOUNDARIES)
+    for axis, name in enumerate(AXIS_NAMES[: grid.dims]):
+        kind = "periodic" if grid.periodic[axis] else "wall"
+        boundary = group.create_group(f"{name}_{kind}")
+        boundary.attrs["associated_dims"] = _strings([name])
+        boundary.attrs["associated_fields"] = _strings([])
+        boundary.attrs["bc_type"] = kind.upper()
+        _flag(boundary, sample=False, time=False)
+        ends = np.zeros(grid.shape[axis], bool)
+        ends[[0, -1]] = True
+        boundary.create_dataset("mask", data=ends)
+
+
+def _create_field(
+    file: h5py.File, spec: DatasetSpec, one: FieldSpec, samples: int, layout: str, dtype: str
+) -> None:
+    shape = spec.stored_shape(one)
+    if one.sample_varying:
+        shape = (samples, *shape)
+    chunks = (1, *shape[1:]) if one.sample_varying and layout == "chunked" else None
+    data = _allocate(file, location(one), shape, dtype, np.nan, chunks)
+    _flag(data, sample=one.sample_varying, time=one.time_varying)
+    data.attrs[DIM_VARYING] = np.ones(spec.grid.dims, bool)
+    data.attrs[UNITS] = one.units
+
+
+def _create_records(file: h5py.File, spec: DatasetSpec, samples: int) -> None:
+    _allocate(file, SEED, (samples,), "<i8", -1)
+    _allocate(file, STATUS, (samples,), "u1", EMPTY)
+    _allocate(file, HASH, (samples,), "<u8", 0)
+    _allocate(file, RESIDUAL, (samples,), "<f8", np.nan)
+    _allocate(file, SECONDS, (samples,), "<f8", np.nan)
+    parameters = _allocate(file, PARAMETERS, (samples, len(spec.parameters)), "<f8", np.nan)
+    parameters.attrs["names"] = _strings(spec.parameters)
+
+
+def _allocate(
+    file: h5py.File,
+    path: str,
+    shape: tuple[int, ...],
+    dtype: str,
+    fill: float,
+    chunks: tuple[int, ...] | None = None,
+) -> h5py.Dataset:
+    settings = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    settings.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    return file.create_dataset(
+        path,
+        shape,
+        np.dtype(dtype).newbyteorder("<"),
+        chunks=chunks,
+        fletcher32=chunks is not None,
+        fillvalue=fill,
+        dcpl=settings,
+    )
+
+
+def _flag(item: h5py.Dataset | h5py.Group, *, sample: bool, time: bool) -> None:
+    item.attrs[SAMPLE_VARYING] = np.bool_(sample)
+    item.attrs[TIME_VARYING] = np.bool_(time)
+
+
+def _strings(names) -> np.ndarray:
+    return np.array(list(names), dtype=h5py.string_dtype())
+
+
+@dataclass(frozen=True)
+class Records:
+    """What a file says about its samples, one entry each; times are in seconds."""
+
+    seed: np.ndarray
+    status: np.ndarray
+    hash: np.ndarray
+    parameters: np.ndarray
+    residual: np.ndarray
+    seconds: np.ndarray
+
+    @property
+    def written(self) -> np.ndarray:
+        """Indices of the samples that may be used."""
+        return np.flatnonzero(self.status == WRITTEN)
+
+    @property
+    def done(self) -> np.ndarray:
+        """Indices of the samples that are written or rejected."""
+        return np.flatnonzero(self.status != EMPTY)
+
+
+def read_records(file: h5py.File) -> Records:
+    """Read the per-sample records."""
+    return Records(*(dataset(file, path)[()] for path in RECORDS))
+
+
+def is_complete(file: h5py.File) -> bool:
+    """Whether the writer has finished."""
+    return bool(file.attrs.get(COMPLETE, 0))
+
+
+def digest(file: h5py.File) -> str:
+    """Hash that the writer stored of everything but the samples' fields."""
+    return str(file.attrs.get(DIGEST, ""))
+
+
+def read_spec(file: h5py.File) -> DatasetSpec:
+    """Read the spec back from a file and check every shape against it.
+
+    Raises:
+        UnknownFormatError: the file lacks the groups of this layout.
+        SchemaError: groups, names or shapes disagree; all disagreements are listed.
+    """
+    if VERSION not in file.attrs or ROLES not in file:
+        raise UnknownFormatError(
+            f"no {VERSION} attribute and no {ROLES} group (it holds {sorted(file)[:8]})",
+            file=file.filename,
+            allowed="a file that pdesolve wrote",
+            advice="convert it with `pdesolve data convert FILE`",
+        )
+    try:
+        spec = DatasetSpec(
+            name=str(file.attrs[NAME]),
+            grid=Grid(**json.loads(file.attrs[GRID])),
+            fields=tuple(_read_field(file, name, role) for name, role in _read_roles(file)),
+            times=tuple(float(time) for time in dataset(file, f"{DIMENSIONS}/{TIME}")[()]),
+            equation=str(file.attrs[EQUATION]),
+            equation_parameters=json.loads(file.attrs[EQUATION_PARAMETERS]),
+            parameters=tuple(str(p) for p in dataset(file, PARAMETERS).attrs["names"]),
+        )
+        wrong = _mismatches(file, spec)
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise SchemaError(f"unreadable layout ({error})", file=file.filename) from error
+    if wrong:
+        raise SchemaError(
+            "; ".join(wrong),
+            file=file.filename,
+            advice="the file was changed after it was written: generate or convert it again",
+        )
+    return spec
+
+
+def read_provenance(file: h5py.File) -> dict[str, Any]:
+    """Root attributes that tell where the data came from."""
+    return {
+        key: value.item() if isinstance(value, np.generic) else value
+        for key, value in file.attrs.items()
+        if key not in _RESERVED
+    }
+
+
+def sampled_fields(file: h5py.File) -> set[str]:
+    """HDF5 paths of the fields that are stored for every sample."""
+    return {
+        f"{group}/{name}"
+        for group in FIELD_GROUPS
+        for name, data in file[group].items()
+        if data.attrs[SAMPLE_VARYING]
+    }
+
+
+def write_statistics(file: h5py.File, statistics: Mapping[str, Mapping[str, Any]]) -> None:
+    """Replace the stored statistics, {field: {"mean": number or one a component, ...}}."""
+    for name, values in statistics.items():
+        group = file.require_group(f"{STATISTICS}/{name}")
+        for key, value in values.items():
+            group.attrs[key] = value
+
+
+def read_statistics(file: h5py.File) -> dict[str, dict[str, Any]]:
+    """Read the stored statistics as plain numbers and lists."""
+    return {
+        name: {key: np.asarray(value).tolist() for key, value in group.attrs.items()}
+        for name, group in file[STATISTICS].items()
+    }
+
+
+def dataset(file: h5py.File, path: str) -> h5py.Dataset:
+    """Return the HDF5 data set at a path.
+
+    Raises:
+        SchemaError: something else, or nothing, is there.
+    """
+    found = file.get(path)
+    if not isinstance(found, h5py.Dataset):
+        raise SchemaError("no data set", file=file.filename, place=path)
+    return found
+
+
+def _read_roles(file: h5py.File) -> list[tuple[str, Any]]:
+    roles = file[ROLES].attrs
+    return [(str(n), role) for role in ("input", "output", "constant") for n in roles[f"{role}s"]]
+
+
+def _read_field(file: h5py.File, name: str, role: Any) -> FieldSpec:
+    orders = [k for k, group in enumerate(FIELD_GROUPS) if name in file[group]]
+    if not orders:
+        raise SchemaError(f"no field {name!r}", file=file.filename, place=ROLES)
+    attributes = dataset(file, f"{FIELD_GROUPS[orders[0]]}/{name}").attrs
+    return FieldSpec(
+        name=name,
+        role=role,
+        units=str(attributes[UNITS]),
+        time_varying=bool(attributes[TIME_VARYING]),
+        sample_varying=bool(attributes[SAMPLE_VARYING]),
+        order=orders[0],
+    )
+
+
+def _mismatches(file: h5py.File, spec: DatasetSpec) -> list[str]:
+    samples = int(file.attrs[TRAJECTORIES])
+    expected = {path: (samples,) for path in RECORDS}
+    expected[PARAMETERS] = (samples, len(spec.parameters))
+    for one in spec.fields:
+        lead = (samples,) if one.sample_varying else ()
+        expected[location(one)] = lead + spec.stored_shape(one)
+    for axis, name in enumerate(AXIS_NAMES[: spec.grid.dims]):
+        expected[f"{DIMENSIONS}/{name}"] = (spec.grid.shape[axis],)
+    return [
+        f"{path} has shape {dataset(file, path).shape}, expected {shape}"
+        for path, shape in expected.items()
+        if dataset(file, path).shape != shape
+    ]
