@@ -32,6 +32,8 @@ def run(verb: str, task: Callable[[Any, Path], dict[str, float]], arguments: Seq
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     OmegaConf.register_new_resolver("started", lambda: _STARTED, replace=True)
 
+    runs: list[tuple[str, dict[str, float]]] = []
+
     @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=verb)
     def application(config: Any) -> None:
         folder = Path(hydra.core.hydra_config.HydraConfig.get().runtime.output_dir)
@@ -41,10 +43,13 @@ def run(verb: str, task: Callable[[Any, Path], dict[str, float]], arguments: Seq
         metrics = task(config, folder)
         if metrics:
             write_text(folder / "metrics.json", json.dumps(metrics, indent=1, sort_keys=True))
+        runs.append((str(relative(folder)), metrics))
         print(relative(folder), flush=True)
 
     sys.argv = [f"pdesolve {verb}", *arguments, f"hydra.job.name={verb}"]
     application()
+    if len(runs) > 1:
+        print_sweep(runs)
 
 
 # One name for all processes of a run; microseconds keep two runs of one second apart.
@@ -62,6 +67,21 @@ def refuse_allow_from_file(config: Any, overrides: Sequence[str]) -> None:
             f"allow is {list(config.allow)} in a config file: it may only be given on the command "
             "line, since it decides whose code may run"
         )
+
+
+def print_sweep(runs: Sequence[tuple[str, dict[str, float]]]) -> None:
+    """Print the figures of a sweep's runs side by side, with their mean and standard deviation."""
+    from statistics import mean, stdev
+
+    from rich.console import Console
+    from rich.table import Table
+
+    names = [n for n in runs[0][1] if all(n in metrics for _, metrics in runs)]
+    table = Table("figure", *(Path(folder).name for folder, _ in runs), "mean", "std")
+    for name in sorted(names):
+        values = [metrics[name] for _, metrics in runs]
+        table.add_row(name, *(f"{v:.5g}" for v in [*values, mean(values), stdev(values)]))
+    Console(width=max(80, 30 + 12 * len(runs))).print(table)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -28,8 +28,8 @@ def config_folder() -> Path:
 def completed(verb: str, overrides: Sequence[str]) -> list[str]:
     """Return the overrides with a `+` before each argument that a YAML leaves at its default.
 
-    A YAML holds what differs from the defaults of the class that it builds, so `operator.norm=layer`
-    names a key that the config does not have. It is accepted when the class takes it.
+    A YAML holds what differs from the defaults of the class that it builds, so that
+    `operator.norm=layer` names a key that the config does not have; the class has it.
 
     Raises:
         UsageError: a key that neither the config nor the class knows; names the nearest one.
@@ -97,7 +97,7 @@ def keys(config: Any, prefix: str = "") -> Iterator[str]:
 
 
 def arguments_of(config: Any, parent: str) -> list[str]:
-    """Return the argument names of the class that the node `parent` builds, [] if it builds none."""
+    """Return the argument names of the class that the node `parent` builds, [] if none."""
     from inspect import signature
 
     from omegaconf import OmegaConf

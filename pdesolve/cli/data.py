@@ -1,4 +1,4 @@
-"""`pdesolve data inspect|verify|convert FILE`: what is in a file, whether it is sound, a new one."""
+"""`pdesolve data inspect|verify|convert FILE`: what is in a file, is it sound, a new one."""
 
 import argparse
 import json
@@ -61,8 +61,10 @@ def _print_tree(title: str, facts: dict[str, Any]) -> None:
 def _verify(options: argparse.Namespace) -> int:
     from ..datasets.verify import verify
 
-    reports = {str(path): verify(path, full=not options.quick, check=physics_of(path))
-               for path in _files(options.path)}
+    reports = {
+        str(path): verify(path, full=not options.quick, check=physics_of(path))
+        for path in _files(options.path)
+    }
     if options.json:
         print(json.dumps({path: report.as_dict() for path, report in reports.items()}, indent=1))
     else:
@@ -96,8 +98,8 @@ def _files(path: Path) -> list[Path]:
 def physics_of(path: Path) -> Any | None:
     """Return the check of the equation that a file names, None when pdesolve does not know it."""
     from .. import pde
-    from ..datasets.reader import open_dataset
     from ..datasets.errors import DataError
+    from ..datasets.reader import open_dataset
 
     try:
         dataset = open_dataset(path, in_memory=False, allow_partial=True)

@@ -55,16 +55,23 @@ class Filler:
     """
 
     def __init__(
-        self, equation: Any, grid: Any, path: Path, samples: int, seeds: tuple[int, int], config: Any
+        self,
+        equation: Any,
+        grid: Any,
+        path: Path,
+        samples: int,
+        seeds: tuple[int, int],
+        config: Any,
     ):
         self.equation, self.grid, self.path, self.samples = equation, grid, path, samples
-        self.seeds, self.block = seeds, config.block
-        self.dataset, self.progress = config.dataset, config.progress
+        self.seeds, self.block, self.config = seeds, config.block, config
+        self.dataset = config.dataset
         self.largest_residual = 0.0
 
     def fill(self) -> int:
         """Write the missing samples and return how many were made."""
         from ..datasets.writer import DatasetWriter
+        from .progress import bar
 
         if self.path.exists():
             self._check_existing()
@@ -75,7 +82,7 @@ class Filler:
             DatasetWriter(
                 self.path, self._spec(), self.samples, provenance=self._provenance(), resume=True
             ) as writer,
-            bar(self.progress) as progress,
+            bar(self.config) as progress,
         ):
             task = progress.add_task(self.path.parent.name, total=self.samples)
             for first in range(0, self.samples, self.block):
@@ -144,12 +151,22 @@ class Filler:
         from ..datasets.reader import open_dataset
         from .failures import UsageError
 
-        found = len(open_dataset(self.path, in_memory=False))
-        if found != self.samples:
-            raise UsageError(
-                f"{self.path} is complete with {found} samples, but {self.samples} are asked for: "
-                f"remove it, or choose another place with dataset.path=FOLDER"
-            )
+        found, spec = open_dataset(self.path, in_memory=False), self._spec()
+        seeds = [sample_seed(*self.seeds, index) for index in range(self.samples)]
+        same = {
+            "samples": (len(found), self.samples),
+            "grid": (found.grid, spec.grid),
+            "equation": (found.equation, spec.equation),
+            "equation parameters": (found.equation_parameters, spec.equation_parameters),
+            "seeds": (found.seeds, seeds),
+        }
+        for name, (there, asked) in same.items():
+            if there != asked:
+                shown = "" if name == "seeds" else f" ({there}, not {asked})"
+                raise UsageError(
+                    f"{self.path} is complete and holds other {name} than asked for{shown}: "
+                    "remove it, or write elsewhere with dataset.path=FOLDER"
+                )
 
 
 def sample_seed(seed: int, split: int, index: int) -> int:
@@ -157,31 +174,6 @@ def sample_seed(seed: int, split: int, index: int) -> int:
     from numpy.random import SeedSequence
 
     return int(SeedSequence((seed, split, index)).generate_state(1, "uint64")[0] >> 1)
-
-
-def bar(shown: bool) -> Any:
-    """Return a progress bar on stderr with samples per second."""
-    import sys
-
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        TextColumn("{task.description:>6}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TaskProgressColumn(show_speed=True),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not (shown and sys.stderr.isatty()),
-    )
 
 
 def _draw(dataset: Path, folder: Path) -> None:

@@ -13,16 +13,81 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def predict(config: Any, folder: Path) -> dict[str, float]:
-    """Write `predictions.h5` (or `.npy` for an `.npy` input) and pictures in the run folder."""
+    """Write the predictions and their pictures: `.npy` for `.npy`, else `predictions.h5`."""
+    if Path(config.data).suffix == ".npy":
+        return _predict_array(config, folder)
+    return _predict_dataset(config, folder)
+
+
+def _predict_dataset(config: Any, folder: Path) -> dict[str, float]:
     from ..datasets.loaders import split
     from ..datasets.reader import open_dataset
+    from ..evaluation import predictions
     from .evaluate import run_config, trained_model
+    from .progress import bar
 
-    trained = run_config(config.run)
-    if Path(config.data).suffix == ".npy":
-        return _predict_array(config, trained, folder)
     dataset = open_dataset(Path(config.data), split=config.split, stride=config.stride)
     if config.samples is not None:
         dataset = split(dataset, {"first": config.samples})["first"]
-    model = trained_model(Path(config.run), trained, dataset, config.allow)
-    return _predict_dataset(model, dataset, folder, config.batch_size)
+    model = trained_model(Path(config.run), run_config(config.run), dataset, config.allow)
+    path, done = folder / "predictions.h5", 0
+    with prediction_writer(path, dataset, model_of=config.run) as writer, bar(config) as progress:
+        task = progress.add_task("predict", total=len(dataset))
+        for batch, prediction in predictions(model, dataset, batch_size=config.batch_size):
+            for row in range(len(batch)):
+                inputs = zip(dataset.input_names, batch.x[row].cpu().numpy(), strict=True)
+                outputs = zip(dataset.output_names, prediction[row].cpu().numpy(), strict=True)
+                writer.write(
+                    done + row, dict(inputs) | dict(outputs), seed=dataset.seeds[done + row]
+                )
+            done += len(batch)
+            progress.update(task, completed=done)
+        writer.finish()
+    print(f"predictions: {application.relative(path)}")
+    return {"samples": done}
+
+
+def prediction_writer(path: Path, dataset: Any, *, model_of: str) -> Any:
+    """Return a writer for a dataset whose outputs are predicted, channel by channel."""
+    from ..datasets.spec import DatasetSpec, FieldSpec
+    from ..datasets.writer import DatasetWriter
+
+    fields = [FieldSpec(n, "input", dataset.units[n]) for n in dataset.input_names]
+    fields += [
+        FieldSpec(n, "output", dataset.units[n], time_varying=True) for n in dataset.output_names
+    ]
+    spec = DatasetSpec(
+        f"{dataset.name}_predicted",
+        dataset.grid,
+        tuple(fields),
+        equation=dataset.equation,
+        equation_parameters=dataset.equation_parameters,
+    )
+    provenance = {
+        "generator": "pdesolve predict",
+        "model": str(model_of),
+        "inputs_of": str(dataset.path),
+        "inputs_hash": dataset.data_hash,
+    }
+    return DatasetWriter(path, spec, len(dataset), provenance=provenance)
+
+
+def _predict_array(config: Any, folder: Path) -> dict[str, float]:
+    import numpy as np
+    import torch
+
+    from .. import artifacts
+
+    # No pickle: an array of objects would run code when it is read.
+    x = torch.from_numpy(np.load(config.data, allow_pickle=False)).float()
+    run = Path(config.run)
+    dims = len(artifacts.read_metadata(run / "model")["grid"]["shape"])
+    if x.ndim == dims + 1:
+        x = x[:, None]
+    model = artifacts.load(run / "model").eval()
+    with torch.no_grad():
+        y = torch.cat([model(part) for part in x[: config.samples].split(config.batch_size)])
+    path = folder / "predictions.npy"
+    np.save(path, y.numpy())
+    print(f"predictions: {application.relative(path)}, shape {tuple(y.shape)}")
+    return {"samples": len(y)}

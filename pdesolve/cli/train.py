@@ -108,4 +108,3 @@ def resume_hint(interrupted: Exception, folder: Path) -> str:
     typed = [a for a in sys.argv[1:] if not a.startswith("hydra.run.dir=")]
     again = " ".join(["pdesolve train", *typed, f"hydra.run.dir={application.relative(folder)}"])
     return f"{interrupted}; go on with `{again}`"
-
