@@ -1,5 +1,6 @@
 """Samples on disk and in memory: generated, converted or a user's own, checked before use."""
 
+from .arrays import from_arrays as from_arrays
 from .dataset import Dataset as Dataset
 from .errors import ChecksumError as ChecksumError
 from .errors import DataError as DataError
