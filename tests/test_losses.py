@@ -86,6 +86,19 @@ def test_first_order_on_a_stored_sub_grid_is_the_ratio_of_difference_norms(gener
     assert result.tolist() == pytest.approx(expected, rel=1e-12)
 
 
+def test_first_order_in_a_channel_wraps_along_its_periodic_axis_only(generator):
+    prediction, target = pair(generator, "cpu", CHANNEL, samples=1, channels=1)
+
+    def norm(u):
+        along = (numpy.roll(u, -1, 0) - numpy.roll(u, 1, 0)) / (2 * 2.0 / 8)
+        across = numpy.gradient(u, 3.0 / 8, axis=1, edge_order=2)
+        return math.sqrt((u**2 + along**2 + across**2).mean())
+
+    expected = norm((prediction - target)[0, 0].numpy()) / norm(target[0, 0].numpy())
+    result = Sobolev(1)(prediction, target, grid=CHANNEL)
+    assert result.item() == pytest.approx(expected, rel=1e-12)
+
+
 @pytest.mark.parametrize("grid", [PERIODIC, WALLS, CHANNEL])
 def test_sobolev_of_order_zero_is_relative_l2(device, generator, grid):
     prediction, target = pair(generator, device, grid)
@@ -158,6 +171,7 @@ def test_losses_fulfil_the_protocol(name):
         (Sobolev(1), {}, "grid is None, expected the Grid .* pass grid=batch.grid"),
         (Sobolev(1), {"grid": Grid((9, 8), 1.0, True)}, "grid has shape .* expected"),
         (Sobolev(0.5), {"grid": WALLS}, r"order is 0.5 .* expected one of \(0, 1\)"),
+        (Sobolev(-1), {"grid": CHANNEL}, r"order is -1 .* expected one of \(0, 1\)"),
         (Sobolev(0, homogeneous=True), {"grid": CHANNEL}, r"order is 0 .* expected one of \(1,\)"),
         (Sobolev(1), {"grid": WALLS, "mask": torch.ones(3, 1, 8, 9)}, "mask .* use RelativeL2"),
     ],

@@ -267,6 +267,7 @@ def _derivative_along(u: Tensor, axis: int, order: int, length: float) -> Tensor
     # The power of i apart: a complex power would round where the real one does not.
     symbol = 1j**order * (2 * math.pi / length * k) ** order
     if order % 2 == 1 and n % 2 == 0:
+        # Imaginary there, as in no real field; not left to each backend's inverse to drop.
         symbol[-1] = 0
     symbol = symbol.reshape(-1, *(1,) * (-axis - 1))
     return torch.fft.irfft(symbol * torch.fft.rfft(u, dim=axis), n=n, dim=axis)
@@ -278,12 +279,11 @@ def _resample_along(u: Tensor, axis: int, points: int) -> Tensor:
     # "forward" puts the 1/n on the analysis side, so amplitudes do not depend on the new size.
     spectrum = torch.fft.rfft(u, dim=axis, norm="forward").narrow(axis, 0, shared // 2 + 1)
     if shared % 2 == 0:
-        # The Nyquist mode of the smaller grid is an interior mode of the larger one. irfft counts
-        # an interior column twice, so growing halves it; shrinking adds +k and -k, twice the real
-        # part, and irfft drops the imaginary part by itself.
-        factor = torch.ones(shared // 2 + 1, dtype=u.dtype, device=u.device)
-        factor[-1] = 0.5 if points > n else 2.0
-        spectrum = spectrum * factor.reshape(-1, *(1,) * (-axis - 1))
+        # The Nyquist mode of the smaller grid is an interior mode of the larger one, and interior
+        # columns stand for +k and -k: growing splits the cosine, shrinking adds the two.
+        below, edge = spectrum.split([shared // 2, 1], axis)
+        edge = 0.5 * edge if points > n else 2 * edge.real
+        spectrum = torch.cat([below, edge.to(below.dtype)], axis)
     return torch.fft.irfft(spectrum, n=points, dim=axis, norm="forward")
 
 

@@ -77,7 +77,7 @@ def relative_lp(
     else:
         inside = _inside(mask, target)
         error, target = torch.where(inside, error, 0), torch.where(inside, target, 0)
-        count = inside.flatten(1).sum(1).clamp_min(1)
+        count = inside.flatten(1).sum(1).clamp_min(1).to(target.dtype)
     scale = count ** (1 / p)
     return ratio(_length(error, p) / scale, _length(target, p) / scale)
 
@@ -99,9 +99,9 @@ def sobolev(
 
         ‖u‖_s² = Σ_channels Σ_k (α + |κ|²)^s |û_k|²          homogeneous: Σ_{k≠0} |κ|^(2s) |û_k|²
 
-    Order 0 is `root_mean_square` (Parseval).
-    Every mode counts, Nyquist too, so order 1 also sees a checkerboard. The homogeneous norm
-    ignores the mean of u; of order -1 it is the dual of ‖∇·‖ on fields of zero mean.
+    Order 0 is `root_mean_square` (Parseval). Every mode counts, Nyquist too, so order 1 also sees
+    a checkerboard. The homogeneous norm ignores the mean of u; of order -1 it is the dual of ‖∇·‖
+    on fields of zero mean.
 
     Args:
         u: field (b, c, *grid).

@@ -161,6 +161,13 @@ def test_zero_target_counts_by_its_absolute_error(device, dtype, p):
     torch.testing.assert_close(result, torch.full_like(result, 0.25))
 
 
+def test_zero_target_on_a_domain_counts_by_the_mean_over_the_domain(device):
+    target = torch.zeros(1, 2, 6, dtype=torch.float64, device=device)
+    mask = torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0, 0.0], device=device).reshape(1, 1, 6)
+    result = norms.relative_lp(target + 0.25, target, mask=mask)
+    assert result.item() == pytest.approx(0.25, rel=1e-14)
+
+
 @pytest.mark.parametrize("scale", [1e-15, 1.0, 1e15])
 def test_relative_error_does_not_depend_on_units(generator, scale):
     prediction = noise((2, 1, 7), generator, "cpu", torch.float32)
