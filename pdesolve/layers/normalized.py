@@ -36,10 +36,10 @@ class Normalized(nn.Module):
     def __init__(
         self,
         operator: nn.Module,
-        x_mean: Float[Tensor, " c_in"],
-        x_std: Float[Tensor, " c_in"],
-        y_mean: Float[Tensor, " c_out"],
-        y_std: Float[Tensor, " c_out"],
+        x_mean: Float[Tensor, "..."],
+        x_std: Float[Tensor, "..."],
+        y_mean: Float[Tensor, "..."],
+        y_std: Float[Tensor, "..."],
     ):
         super().__init__()
         _check_statistics("x", x_mean, x_std)

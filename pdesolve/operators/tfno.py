@@ -67,7 +67,8 @@ class TFNO(nn.Module):
         ValueError: sizes or options that do not fit, with the way out.
 
     Source: Kossaifi et al. 2024, arXiv 2310.00120; block order and initial values of
-    neuraloperator 2.0.0, whose outputs it reproduces on even grids.
+    neuraloperator 2.0.0, whose outputs it reproduces on even grids. There another activation
+    than GELU changes the blocks and the projection only; here it is used everywhere.
     """
 
     def __init__(
