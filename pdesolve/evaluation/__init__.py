@@ -4,7 +4,9 @@ from .baselines import TrainingMean as TrainingMean
 from .baselines import across_resolutions as across_resolutions
 from .baselines import interpolate as interpolate
 from .baselines import training_mean as training_mean
+from .inference import predictions as predictions
 from .metrics import evaluate as evaluate
 from .metrics import per_sample as per_sample
 from .metrics import representatives as representatives
 from .metrics import summarize as summarize
+from .spectra import mean_spectra as mean_spectra

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from ..batch import Batch
 from ..grid import Grid
+from .inference import Model, Samples, predictions
 from .metrics import evaluate
-from .predictions import Model, Samples, predictions
 
 
 class TrainingMean(nn.Module):

@@ -11,7 +11,7 @@ from ..batch import Batch
 from ..grid import Grid
 from ..losses import RelativeL2, Sobolev
 from ..ops import norms
-from .predictions import Model, Samples, predictions
+from .inference import Model, Samples, predictions
 from .spectra import mode_energy, wavenumbers
 
 Residual = Callable[[Batch, Tensor], Tensor]

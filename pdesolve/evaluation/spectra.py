@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..grid import Grid
-from .predictions import Model, Samples, predictions
+from .inference import Model, Samples, predictions
 
 
 @dataclass(frozen=True)

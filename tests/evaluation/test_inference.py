@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pdesolve.batch import Batch
-from pdesolve.evaluation.predictions import predictions
+from pdesolve.evaluation.inference import predictions
 from pdesolve.grid import Grid
 
 

@@ -1,0 +1,133 @@
+"""The pictures that a person wants of a model and of a dataset, each with its caption."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..batch import Batch
+from ..grid import Grid
+from . import canvas
+from .curves import error_histogram, loss_curves, spectra_figure
+from .fields import Names
+from .inference import Model, Samples, predictions
+from .metrics import representatives
+from .panels import prediction_panel, samples_figure
+from .spectra import cutoff, mean_spectra
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a report.
+
+    Args:
+        name: stem of its file, such as "worst_sample".
+        caption: what there is to see, one or two sentences.
+        png: the picture itself.
+    """
+
+    name: str
+    caption: str
+    png: bytes
+
+
+@runtime_checkable
+class NamedSamples(Samples, Protocol):
+    """What the pictures need of a dataset."""
+
+    input_names: Sequence[str]
+    output_names: Sequence[str]
+    units: Mapping[str, str]
+
+
+def gallery(
+    model: Model,
+    dataset: NamedSamples,
+    l2: Float[Tensor, " samples"],
+    *,
+    training_grid: Grid | None = None,
+    prefix: str = "",
+    batch_size: int = 32,
+    device: torch.device | str | None = None,
+) -> list[Picture]:
+    """Return the worst, the median and the best sample, all errors, and the spectra.
+
+    Args:
+        model: what predicts.
+        dataset: what it is tested on.
+        l2: relative L2 error of each sample, from `metrics.per_sample`.
+        training_grid: marks in the spectra what the training data resolved.
+        prefix: begins the names of the pictures, where there are several galleries.
+        batch_size: samples a call.
+        device: see `metrics.evaluate`.
+    """
+    chosen = representatives(l2)
+    pictures = [
+        _sample_picture(model, dataset, l2, kind, chosen[kind], device)
+        for kind in ("worst", "median", "best")
+    ]
+    spectra = mean_spectra(model, dataset, batch_size=batch_size, device=device)
+    seen = None if training_grid is None else cutoff(training_grid)
+    unit = dataset.units.get("x", "1")
+    pictures += [
+        Picture(
+            "error_histogram",
+            f"Relative L2 error of each of the {len(l2)} samples. One mark a sample.",
+            canvas.png(error_histogram(l2)),
+        ),
+        Picture(
+            "spectra",
+            "Energy by wavenumber, small scales to the right. Where the error reaches the truth, "
+            "the prediction of that scale is worth nothing.",
+            canvas.png(spectra_figure(spectra, training_cutoff=seen, length_unit=unit)),
+        ),
+    ]
+    return [Picture(prefix + one.name, one.caption, one.png) for one in pictures]
+
+
+def loss_picture(history: Sequence[Mapping[str, float | None]]) -> Picture:
+    """Return the curves of a training run, from the lines that `training.fit` logs per epoch."""
+    return Picture(
+        "loss_curves",
+        "Training loss and validation error by epoch. The ring marks the best validation.",
+        canvas.png(loss_curves(history)),
+    )
+
+
+def draw_samples(path: Path, batch: Batch, dataset: NamedSamples) -> None:
+    """Write a PNG of stored samples: a row for each, their inputs, then their outputs."""
+    path.write_bytes(canvas.png(samples_figure(batch, names=_names(dataset))))
+
+
+def _sample_picture(
+    model: Model,
+    dataset: NamedSamples,
+    l2: Tensor,
+    kind: str,
+    index: int,
+    device: torch.device | str | None,
+) -> Picture:
+    batch, prediction = next(predictions(model, dataset, [index], device=device))
+    error = f"relative L2 error {float(l2[index]):.3g}"
+    figure = prediction_panel(
+        batch.x[0],
+        batch.y[0],
+        prediction[0],
+        grid=batch.grid,
+        names=_names(dataset),
+        title=f"{kind.capitalize()} sample, number {index}: {error}",
+    )
+    place = {"worst": "largest", "median": "middle", "best": "smallest"}[kind]
+    caption = (
+        f"Sample {index}, the {place} error of {len(l2)}. Truth and prediction share a colour "
+        f"scale; the error has its own."
+    )
+    return Picture(f"{kind}_sample", caption, canvas.png(figure))
+
+
+def _names(dataset: NamedSamples) -> Names:
+    return Names(dataset.input_names, dataset.output_names, dataset.units)
