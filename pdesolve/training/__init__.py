@@ -1,6 +1,7 @@
 """How the parameters of a model change."""
 
 from .augmentation import Augmentation as Augmentation
+from .augmentation import GridSymmetries as GridSymmetries
 from .checkpoint import CheckpointError as CheckpointError
 from .distributed import is_main_process as is_main_process
 from .epoch import Interrupted as Interrupted
@@ -8,7 +9,9 @@ from .guard import NonFiniteError as NonFiniteError
 from .loop import FitResult as FitResult
 from .loop import fit as fit
 from .objective import one_step as one_step
+from .optimizers import LBFGS as LBFGS
 from .optimizers import AdamW as AdamW
+from .optimizers import Muon as Muon
 from .schedules import OneCycle as OneCycle
 from .schedules import StepDecay as StepDecay
 from .schedules import Torch as Torch

@@ -17,9 +17,12 @@ def flatten(tree: Any, prefix: str) -> tuple[Any, dict[str, Tensor]]:
     Raises:
         TypeError: a leaf is neither a tensor nor a JSON value.
 
-    >>> flatten({"rate": 0.1, 0: (torch.zeros(2),)}, "optimizer")
-    ({'dict': [['rate', 0.1], [0, {'tuple': [{'tensor': 'optimizer.0'}]}]]}, \
-{'optimizer.0': tensor([0., 0.])})
+    >>> import torch
+    >>> tree, tensors = flatten({0: (torch.zeros(2), 0.1)}, "adam")
+    >>> tree
+    {'dict': [[0, {'tuple': [{'tensor': 'adam.0'}, 0.1]}]]}
+    >>> tensors
+    {'adam.0': tensor([0., 0.])}
     """
     tensors: dict[str, Tensor] = {}
 
@@ -47,8 +50,8 @@ def flatten(tree: Any, prefix: str) -> tuple[Any, dict[str, Tensor]]:
 def unflatten(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     """Return the tree that `flatten` wrote.
 
-    >>> unflatten(*flatten({"rate": 0.1, 0: (torch.zeros(2),)}, "optimizer"))
-    {'rate': 0.1, 0: (tensor([0., 0.]),)}
+    >>> unflatten(*flatten({0: ("cosine", 0.1)}, "schedule"))
+    {0: ('cosine', 0.1)}
     """
     if isinstance(value, list):
         return [unflatten(v, tensors) for v in value]

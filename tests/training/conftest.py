@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def tiny() -> ModuleType:
-    """The module with TinySet and TinyModel; also a script, for the tests that kill processes."""
+    """The module with tiny_set and TinyModel; also a script, for the tests that kill processes."""
     path = Path(__file__).with_name("tiny.py")
     spec = importlib.util.spec_from_file_location("tiny", path)
     module = importlib.util.module_from_spec(spec)

@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from pdesolve.training import AdamW, Interrupted, OneCycle, Settings, fit
+from pdesolve.training import Interrupted, Settings, fit
 
 SHORT = Settings(epochs=3, batch_size=5)
 
@@ -21,7 +21,7 @@ def stop_after(steps):
 def test_training_learns_a_linear_map(tiny, device):
     model = tiny.TinyModel(dropout=0.0).to(device)
     result = fit(
-        model, tiny.TinySet(), tiny.TinySet(8, seed=1), settings=Settings(epochs=40, batch_size=8)
+        model, tiny.tiny_set(), tiny.tiny_set(8, seed=1), settings=Settings(epochs=40, batch_size=8)
     )
     # Predicting zero has error 1.
     assert result.best["valid/l2"] < 0.2
@@ -29,7 +29,7 @@ def test_training_learns_a_linear_map(tiny, device):
 
 
 def test_history_has_a_line_per_epoch_and_best_is_the_lowest(tiny):
-    result = fit(tiny.TinyModel(), tiny.TinySet(), tiny.TinySet(8, seed=1), settings=SHORT)
+    result = fit(tiny.TinyModel(), tiny.tiny_set(), tiny.tiny_set(8, seed=1), settings=SHORT)
     assert [line["epoch"] for line in result.history] == [1, 2, 3]
     assert [line["step"] for line in result.history] == [5, 10, 15]
     assert result.best == min(result.history, key=lambda line: line["valid/l2"])
@@ -42,7 +42,7 @@ def test_interrupted_run_resumes_bit_for_bit(tiny, device, tmp_path, steps, ema_
 
     def run(folder, stop=None):
         model = tiny.TinyModel().to(device)
-        sets = tiny.TinySet(), tiny.TinySet(8, seed=1)
+        sets = tiny.tiny_set(), tiny.tiny_set(8, seed=1)
         return model, fit(model, *sets, folder=folder, settings=settings, stop=stop)
 
     straight, expected = run(tmp_path / "straight")

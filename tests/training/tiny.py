@@ -6,30 +6,17 @@ import sys
 import torch
 from torch import nn
 
-from pdesolve.batch import Batch
+from pdesolve.datasets import from_arrays
 from pdesolve.grid import Grid
 
 
-class TinySet:
-    """y = (x - its mean) / 2 on a periodic grid, in memory."""
-
-    input_names, output_names = ("a",), ("u",)
-
-    def __init__(self, samples=24, shape=(6, 6), *, dtype=torch.float32, seed=0, condition=False):
-        random = torch.Generator().manual_seed(seed)
-        self.grid = Grid(shape, 1.0, True)
-        self.x = torch.randn(samples, 1, *shape, generator=random, dtype=torch.float64).to(dtype)
-        self.y = (self.x - self.x.mean((-1, -2), keepdim=True)) / 2
-        self.condition = self.x.mean((1, 2, 3))[:, None] if condition else None
-        self.data_hash = f"tiny-{samples}-{shape}-{seed}"
-
-    def __len__(self):
-        return len(self.x)
-
-    def batch(self, indices):
-        rows = torch.as_tensor(list(indices))
-        condition = None if self.condition is None else self.condition[rows]
-        return Batch(self.x[rows], self.y[rows], self.grid, condition)
+def tiny_set(samples=24, shape=(6, 6), *, dtype=torch.float32, seed=0, condition=False):
+    """u = (a - its mean) / 2 on a periodic grid, in memory."""
+    random = torch.Generator().manual_seed(seed)
+    a = torch.randn(samples, 1, *shape, generator=random, dtype=torch.float64).to(dtype)
+    mean = a.mean(tuple(range(1, a.ndim)), keepdim=True)
+    given = {"condition": mean.reshape(-1, 1), "condition_names": ["mean"]} if condition else {}
+    return from_arrays(a, (a - mean) / 2, grid=Grid(shape, 1.0, True), **given)
 
 
 class TinyModel(nn.Module):
@@ -59,7 +46,7 @@ class TinyModel(nn.Module):
 
 
 def main(folder, options):
-    """Train in the folder; the last line says what came out."""
+    """Train in the folder."""
     from pdesolve import training
 
     torch.set_num_threads(1)
@@ -67,15 +54,14 @@ def main(folder, options):
     model = TinyModel()
     training.fit(
         model,
-        TinySet(),
-        TinySet(8, seed=1),
+        tiny_set(),
+        tiny_set(8, seed=1),
         folder=folder,
         optimizer=getattr(training, options.get("optimizer", "AdamW"))(),
         augmentation=augmentation,
         settings=training.Settings(**options.get("settings", {})),
         progress=False,
     )
-    print("finished")
 
 
 if __name__ == "__main__":
