@@ -8,6 +8,7 @@ are noted by name, never imported. JSON holds numbers, strings, lists and these 
     {"grid": {...}}, {"function": "gelu"}, {"tensor": [...], "dtype": "float32"}
 """
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -41,7 +42,7 @@ def encode(value: Any, name: str = "model") -> Any:
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence):
         return [encode(v, f"{name}[{i}]") for i, v in enumerate(value)]
     if isinstance(value, nn.Module):
         return _encode_module(value, name)
@@ -66,6 +67,18 @@ def _encode_module(module: nn.Module, name: str) -> dict[str, Any]:
     arguments: dict[str, Any] = module.constructor_arguments  # pyright: ignore
     encoded = {key: encode(value, f"{name}.{key}") for key, value in arguments.items()}
     return {"class": class_name, "arguments": encoded}
+
+
+def build(config: Any) -> nn.Module:
+    """The module that `encode` wrote, with its initial weights.
+
+    Raises:
+        ArtifactError: anything but a module of a known class with arguments that it takes.
+    """
+    module = decode(config)
+    if not isinstance(module, nn.Module):
+        raise ArtifactError(f"config.json describes {config}, expected a model: a damaged file")
+    return module
 
 
 def decode(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -18,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from ..version import __version__
 from .card import model_card
-from .config import ArtifactError, decode, encode
+from .config import ArtifactError, build, encode
 
 CONFIG, WEIGHTS, METADATA, CARD = "config.json", "model.safetensors", "metadata.json", "README.md"
 FORMAT = 1
@@ -38,6 +39,7 @@ def save(
             pdesolve's are saved too, but `load` then needs the built module.
         folder: created with its parents; an older save there is replaced.
         metadata: JSON values to keep beside the model: channels, units, grid, dataset hash, ...
+            Numbers that are not finite, which JSON lacks, become null.
 
     Returns:
         The folder.
@@ -46,11 +48,11 @@ def save(
         ArtifactError: a constructor argument or metadata that JSON cannot hold, or a folder that
             holds other files, which would be lost.
     """
-    folder = Path(folder).absolute()
+    folder = Path(folder).resolve()
     _check_replaceable(folder)
     model = unwrap(model)
     config = _json({"format": FORMAT, "model": encode(model)}, CONFIG)
-    weights = safetensors.torch.save(_tensors(model))
+    weights = _weights(model)
     own = {
         "sha256": {CONFIG: _digest(config), WEIGHTS: _digest(weights)},
         "pdesolve_version": __version__,
@@ -59,7 +61,7 @@ def save(
     }
     if clash := set(own) & set(metadata or {}):
         raise ArtifactError(f"metadata holds {sorted(clash)}, which save writes: use other names")
-    told = own | dict(metadata or {})
+    told = own | _finite(dict(metadata or {}))
     files = {CONFIG: config, WEIGHTS: weights, METADATA: _json(told, METADATA)}
     files[CARD] = model_card(json.loads(config)["model"], told).encode()
     _write_folder(folder, files)
@@ -95,8 +97,7 @@ def load(
         config = _parse(files[CONFIG], folder / CONFIG)
         # Initial values are drawn and thrown away: not from the caller's random stream.
         with torch.random.fork_rng(devices=[]):
-            model = decode(config.get("model"))
-        assert isinstance(model, nn.Module)
+            model = build(config.get("model"))
         _fill(model, tensors, folder, assign=True)
     else:
         _fill(unwrap(model), tensors, folder, assign=False)
@@ -124,13 +125,18 @@ def unwrap(model: nn.Module) -> nn.Module:
             return model
 
 
-def _tensors(model: nn.Module) -> dict[str, Tensor]:
+def _weights(model: nn.Module) -> bytes:
     # neuraloperator's models put a dictionary under "_metadata" into their state dict.
-    state = {k: v for k, v in model.state_dict().items() if isinstance(v, Tensor)}
+    state = {k: v.detach().cpu() for k, v in model.state_dict().items() if isinstance(v, Tensor)}
     # Cloned, as safetensors refuses tensors that share memory.
-    return {
-        k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in state.items()
-    }
+    cloned = {k: v.clone(memory_format=torch.contiguous_format) for k, v in state.items()}
+    try:
+        return safetensors.torch.save(cloned)
+    except KeyError as error:
+        raise ArtifactError(
+            f"a tensor is of type {error}, which safetensors does not know: store complex128 as "
+            f"pairs of float64"
+        ) from error
 
 
 def _fill(model: nn.Module, tensors: dict[str, Tensor], folder: Path, *, assign: bool) -> None:
@@ -246,6 +252,14 @@ def _parse(content: bytes, path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ArtifactError(f"{path} holds a {type(value).__name__}, expected a JSON object")
     return value
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _json(value: dict[str, Any], name: str) -> bytes:
