@@ -73,6 +73,9 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
             inner = f"{path}.{key}" if path else key
             found += differences(old.get(key), new.get(key), inner)
         return found
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = enumerate(zip(old, new, strict=True))
+        return [phrase for i, (a, b) in pairs for phrase in differences(a, b, f"{path}[{i}]")]
     return [] if old == new else [f"{path} was {old!r} and is {new!r}"]
 
 

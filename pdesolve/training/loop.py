@@ -117,8 +117,13 @@ def fit(
         same = {
             "settings": describe_settings(settings),
             "model": describe_model(model),
-            "training": describe([loss, objective, optimizer, schedule, augmentation]),
-            "data": [describe_data(train), describe_data(valid)],
+            "loss": describe(loss),
+            "objective": describe(objective),
+            "optimizer": describe(optimizer),
+            "schedule": describe(schedule),
+            "augmentation": describe(augmentation),
+            "train": describe_data(train),
+            "valid": describe_data(valid),
             "processes": world,
         }
         checkpoints = None if folder is None else Checkpoints(Path(folder) / "checkpoints")
