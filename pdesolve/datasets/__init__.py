@@ -19,7 +19,13 @@ from .errors import UnsafeFileError as UnsafeFileError
 from .errors import UnsupportedDtypeError as UnsupportedDtypeError
 from .loaders import Loader as Loader
 from .loaders import split as split
+from .manifest import write_manifest as write_manifest
 from .reader import open_dataset as open_dataset
 from .spec import DatasetSpec as DatasetSpec
 from .spec import FieldSpec as FieldSpec
+from .verify import Finding as Finding
+from .verify import Report as Report
+from .verify import inspect as inspect
+from .verify import verify as verify
+from .well import validate as validate
 from .writer import DatasetWriter as DatasetWriter

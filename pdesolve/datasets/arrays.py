@@ -14,7 +14,7 @@ from .dataset import Dataset, MemorySource
 from .errors import NonFiniteError, SchemaError
 from .hashing import sample_hash
 from .reader import open_dataset
-from .spec import DatasetSpec, FieldSpec
+from .spec import DatasetSpec, FieldSpec, Role
 from .writer import DatasetWriter
 
 # from_arrays knows no seed; every stored sample carries this one.
@@ -77,7 +77,7 @@ def from_arrays(
         _check_finite(names[key], array)
     parameters = _conditions(condition, condition_names, len(fields["x"]))
     known = units or {}
-    roles = (("x", "input"), ("y", "output"))
+    roles: tuple[tuple[str, Role], ...] = (("x", "input"), ("y", "output"))
     spec = DatasetSpec(
         name or (Path(path).stem if path else "arrays"),
         grid,

@@ -28,13 +28,18 @@ _STATISTICS_BATCH = 64
 class Source(Protocol):
     """Where samples are kept: what a Dataset needs of it."""
 
-    spec: DatasetSpec
-    grid: Grid
-    path: Path | None
-    provenance: Mapping[str, Any]
-    records: Records
-    fixed: Mapping[str, np.ndarray]
-
+    @property
+    def spec(self) -> DatasetSpec: ...
+    @property
+    def grid(self) -> Grid: ...
+    @property
+    def path(self) -> Path | None: ...
+    @property
+    def provenance(self) -> Mapping[str, Any]: ...
+    @property
+    def records(self) -> Records: ...
+    @property
+    def fixed(self) -> Mapping[str, np.ndarray]: ...
     def __len__(self) -> int: ...
 
     def read(self, indices: np.ndarray) -> Batch:

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import xxhash
 
-from .schema import UNSEALED, Records, sampled_fields
+from .schema import MASK, UNSEALED, Records, sampled_fields
 from .spec import DatasetSpec
 
 
@@ -33,12 +33,13 @@ def data_hash(
         spec: names the fields.
         records: of the file.
         rows: the samples that count, in their order.
-        fixed: what is stored once: constant fields and the mask, by name.
+        fixed: what is stored once, by HDF5 path: constant fields and the mask.
     """
     digest = hashlib.sha256()
     digest.update(json.dumps([one.name for one in spec.varying]).encode())
-    for name in sorted(fixed):
-        digest.update(name.encode() + _bytes(fixed[name]))
+    for path, value in sorted(fixed.items()):
+        varies = path == MASK and value.ndim > spec.grid.dims
+        digest.update(path.encode() + _bytes(value[rows] if varies else value))
     digest.update(_bytes(records.seed[rows]) + _bytes(records.hash[rows]))
     return digest.hexdigest()
 
@@ -60,7 +61,7 @@ def description_hash(file: h5py.File) -> str:
     paths: list[str] = []
     file.visit(paths.append)
     for path in sorted(paths):
-        visit(path, file[path])
+        visit(path, file[path])  # type: ignore[arg-type]  # no named types: `check_structure`
     return digest.hexdigest()
 
 

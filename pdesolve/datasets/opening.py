@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import h5py
+from h5py import h5t
 
 from .errors import (
     ChecksumError,
@@ -32,7 +33,7 @@ _OTHER_KINDS = {
     b"MATLAB 5.0": "a MATLAB 5 file: try `pdesolve data convert FILE`",
     b"\x93NUMPY": "a NumPy array: load it and call pdesolve.datasets.from_arrays",
 }
-_CHECKED_TYPES = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM)
+_CHECKED_TYPES = (h5t.INTEGER, h5t.FLOAT, h5t.ENUM)
 
 
 def open_file(path: str | Path, mode: str = "r") -> h5py.File:
@@ -69,14 +70,14 @@ def check_structure(file: h5py.File) -> None:
             data set that declares over 4 GiB and over 1000 times its stored bytes.
         UnsupportedDtypeError: a data set of other than plain numbers, or a named type.
     """
-    seen: set[int] = set()
+    seen: set[h5py.Group] = set()
     waiting: list[tuple[str, h5py.Group]] = [("", file)]
     while waiting:
         prefix, group = waiting.pop()
-        address = h5py.h5o.get_info(group.id).addr
-        if address in seen:
+        # Equal handles are the same group: hard links may form a ring.
+        if group in seen:
             continue
-        seen.add(address)
+        seen.add(group)
         for name in group:
             place = f"{prefix}/{name}"
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
@@ -101,13 +102,11 @@ def damaged(path: str | Path, error: Exception, place: str = "") -> ChecksumErro
 
 
 def _check_dataset(file: h5py.File, place: str, data: h5py.Dataset) -> None:
-    settings = data.id.get_create_plist()
-    if settings.get_external_count():
+    if data.external:
         raise _unsafe(file, place, "external storage")
-    if settings.get_layout() == h5py.h5d.VIRTUAL:
+    if data.is_virtual:
         raise _unsafe(file, place, "a virtual data set")
-    kind = data.id.get_type()
-    if kind.get_class() not in _CHECKED_TYPES:
+    if data.id.get_type().get_class() not in _CHECKED_TYPES:
         raise UnsupportedDtypeError(
             f"elements of type {data.dtype}",
             file=file.filename,

@@ -27,6 +27,8 @@ TRAJECTORIES = "n_trajectories"
 SIMULATION_PARAMETERS = "simulation_parameters"
 DIMENSIONS, SPATIAL_NAMES, TIME = "dimensions", "spatial_dims", "time"
 BOUNDARIES = "boundary_conditions"
+BOUNDARY_KIND, BOUNDARY_MASK = "bc_type", "mask"
+BOUNDARY_DIMS, BOUNDARY_FIELDS = "associated_dims", "associated_fields"
 SCALARS = "scalars"
 FIELD_GROUPS = ("t0_fields", "t1_fields", "t2_fields")
 FIELD_NAMES = "field_names"
@@ -83,9 +85,8 @@ def create(
         data = _allocate(file, f"{SCALARS}/{name}", (samples,), dtype, np.nan)
         _flag(data, sample=True, time=False)
     for order, name in enumerate(FIELD_GROUPS):
-        group = file.create_group(name)
         names = [one.name for one in spec.fields if one.order == order]
-        group.attrs[FIELD_NAMES] = _strings(names)
+        file.create_group(name).attrs[FIELD_NAMES] = _strings(names)
     for one in spec.fields:
         _create_field(file, spec, one, samples, layout, dtype)
     roles = file.create_group(ROLES)
@@ -140,12 +141,12 @@ def plain_provenance(provenance: Mapping[str, Any]) -> dict[str, str | int | flo
 
 def _write_dimensions(file: h5py.File, spec: DatasetSpec) -> None:
     grid = spec.grid
-    group = file.create_group(DIMENSIONS)
-    group.attrs[SPATIAL_NAMES] = _strings(AXIS_NAMES[: grid.dims])
-    time = group.create_dataset(TIME, data=np.asarray(spec.times, "float32"))
+    dimensions = file.create_group(DIMENSIONS)
+    dimensions.attrs[SPATIAL_NAMES] = _strings(AXIS_NAMES[: grid.dims])
+    time = dimensions.create_dataset(TIME, data=np.asarray(spec.times, "float32"))
     _flag(time, sample=False, time=True)
     for axis, name in enumerate(AXIS_NAMES[: grid.dims]):
-        data = group.create_dataset(name, data=grid.axis(axis).numpy().astype("float32"))
+        data = dimensions.create_dataset(name, data=grid.axis(axis).numpy().astype("float32"))
         _flag(data, sample=False, time=False)
         data.attrs["periodic"] = grid.periodic[axis]
         data.attrs["location"] = grid.placement
@@ -153,17 +154,17 @@ def _write_dimensions(file: h5py.File, spec: DatasetSpec) -> None:
 
 def _write_boundaries(file: h5py.File, grid: Grid) -> None:
     # Values on a wall are the equation's business; The Well asks for the kind alone.
-    group = file.create_group(BOUNDARIES)
+    boundaries = file.create_group(BOUNDARIES)
     for axis, name in enumerate(AXIS_NAMES[: grid.dims]):
         kind = "periodic" if grid.periodic[axis] else "wall"
-        boundary = group.create_group(f"{name}_{kind}")
-        boundary.attrs["associated_dims"] = _strings([name])
-        boundary.attrs["associated_fields"] = _strings([])
-        boundary.attrs["bc_type"] = kind.upper()
+        boundary = boundaries.create_group(f"{name}_{kind}")
+        boundary.attrs[BOUNDARY_DIMS] = _strings([name])
+        boundary.attrs[BOUNDARY_FIELDS] = _strings([])
+        boundary.attrs[BOUNDARY_KIND] = kind.upper()
         _flag(boundary, sample=False, time=False)
         ends = np.zeros(grid.shape[axis], bool)
         ends[[0, -1]] = True
-        boundary.create_dataset("mask", data=ends)
+        boundary.create_dataset(BOUNDARY_MASK, data=ends)
 
 
 def _create_field(
@@ -271,16 +272,17 @@ def read_spec(file: h5py.File) -> DatasetSpec:
             advice="convert it with `pdesolve data convert FILE`",
         )
     try:
+        root = attributes(file)
         spec = DatasetSpec(
-            name=str(file.attrs[NAME]),
-            grid=Grid(**json.loads(file.attrs[GRID])),
+            name=str(root[NAME]),
+            grid=Grid(**json.loads(root[GRID])),
             fields=tuple(_read_field(file, name, role) for name, role in _read_roles(file)),
             times=tuple(float(time) for time in dataset(file, f"{DIMENSIONS}/{TIME}")[()]),
-            equation=str(file.attrs[EQUATION]),
-            equation_parameters=json.loads(file.attrs[EQUATION_PARAMETERS]),
-            parameters=tuple(str(p) for p in dataset(file, PARAMETERS).attrs["names"]),
+            equation=str(root[EQUATION]),
+            equation_parameters=json.loads(root[EQUATION_PARAMETERS]),
+            parameters=tuple(str(p) for p in attributes(dataset(file, PARAMETERS))["names"]),
         )
-        wrong = _mismatches(file, spec)
+        wrong = _mismatches(file, spec, int(root[TRAJECTORIES]))
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise SchemaError(f"unreadable layout ({error})", file=file.filename) from error
     if wrong:
@@ -296,7 +298,7 @@ def read_provenance(file: h5py.File) -> dict[str, Any]:
     """Root attributes that tell where the data came from."""
     return {
         key: value.item() if isinstance(value, np.generic) else value
-        for key, value in file.attrs.items()
+        for key, value in attributes(file).items()
         if key not in _RESERVED
     }
 
@@ -304,9 +306,9 @@ def read_provenance(file: h5py.File) -> dict[str, Any]:
 def sampled_fields(file: h5py.File) -> set[str]:
     """HDF5 paths of the fields that are stored for every sample."""
     return {
-        f"{group}/{name}"
-        for group in FIELD_GROUPS
-        for name, data in file[group].items()
+        f"{fields}/{name}"
+        for fields in FIELD_GROUPS
+        for name, data in group(file, fields).items()
         if data.attrs[SAMPLE_VARYING]
     }
 
@@ -314,17 +316,34 @@ def sampled_fields(file: h5py.File) -> set[str]:
 def write_statistics(file: h5py.File, statistics: Mapping[str, Mapping[str, Any]]) -> None:
     """Replace the stored statistics, {field: {"mean": number or one a component, ...}}."""
     for name, values in statistics.items():
-        group = file.require_group(f"{STATISTICS}/{name}")
+        stored = file.require_group(f"{STATISTICS}/{name}")
         for key, value in values.items():
-            group.attrs[key] = value
+            stored.attrs[key] = value
 
 
 def read_statistics(file: h5py.File) -> dict[str, dict[str, Any]]:
     """Read the stored statistics as plain numbers and lists."""
     return {
-        name: {key: np.asarray(value).tolist() for key, value in group.attrs.items()}
-        for name, group in file[STATISTICS].items()
+        name: {key: np.asarray(value).tolist() for key, value in attributes(values).items()}
+        for name, values in group(file, STATISTICS).items()
     }
+
+
+def attributes(item: h5py.File | h5py.Group | h5py.Dataset) -> dict[str, Any]:
+    """Attributes of an item; h5py's own mapping has no precise types."""
+    return dict(item.attrs.items())
+
+
+def group(file: h5py.File, path: str) -> h5py.Group:
+    """Return the group at a path.
+
+    Raises:
+        SchemaError: something else, or nothing, is there.
+    """
+    found = file.get(path)
+    if not isinstance(found, h5py.Group):
+        raise SchemaError("no group", file=file.filename, place=path)
+    return found
 
 
 def dataset(file: h5py.File, path: str) -> h5py.Dataset:
@@ -340,28 +359,27 @@ def dataset(file: h5py.File, path: str) -> h5py.Dataset:
 
 
 def _read_roles(file: h5py.File) -> list[tuple[str, Any]]:
-    roles = file[ROLES].attrs
+    roles = attributes(group(file, ROLES))
     return [(str(n), role) for role in ("input", "output", "constant") for n in roles[f"{role}s"]]
 
 
 def _read_field(file: h5py.File, name: str, role: Any) -> FieldSpec:
-    orders = [k for k, group in enumerate(FIELD_GROUPS) if name in file[group]]
+    orders = [k for k, fields in enumerate(FIELD_GROUPS) if name in group(file, fields)]
     if not orders:
         raise SchemaError(f"no field {name!r}", file=file.filename, place=ROLES)
-    attributes = dataset(file, f"{FIELD_GROUPS[orders[0]]}/{name}").attrs
+    described = attributes(dataset(file, f"{FIELD_GROUPS[orders[0]]}/{name}"))
     return FieldSpec(
         name=name,
         role=role,
-        units=str(attributes[UNITS]),
-        time_varying=bool(attributes[TIME_VARYING]),
-        sample_varying=bool(attributes[SAMPLE_VARYING]),
+        units=str(described[UNITS]),
+        time_varying=bool(described[TIME_VARYING]),
+        sample_varying=bool(described[SAMPLE_VARYING]),
         order=orders[0],
     )
 
 
-def _mismatches(file: h5py.File, spec: DatasetSpec) -> list[str]:
-    samples = int(file.attrs[TRAJECTORIES])
-    expected = {path: (samples,) for path in RECORDS}
+def _mismatches(file: h5py.File, spec: DatasetSpec, samples: int) -> list[str]:
+    expected: dict[str, tuple[int, ...]] = {path: (samples,) for path in RECORDS}
     expected[PARAMETERS] = (samples, len(spec.parameters))
     for one in spec.fields:
         lead = (samples,) if one.sample_varying else ()

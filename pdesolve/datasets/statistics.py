@@ -1,6 +1,6 @@
 """Mean, spread and range of fields, gathered sample by sample in float64."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -84,12 +84,33 @@ def field_moments(
 
 def plain(moments: dict[str, Moments], order: int) -> dict[str, Any]:
     """The Well's keys (mean, std, rms and their *_delta) with min, max and count beside them."""
-    values: dict[str, Any] = {"count": moments[""].count}
+    values: dict[str, Any] = {}
     for suffix, one in moments.items():
-        named = {"mean": one.mean, "std": one.std, "rms": one.rms}
-        if not suffix:
-            named |= {"min": one.minimum, "max": one.maximum}
+        named = {
+            "mean": one.mean,
+            "std": one.std,
+            "rms": one.rms,
+            "min": one.minimum,
+            "max": one.maximum,
+        }
+        values[_key("count", suffix)] = one.count
         for key, value in named.items():
-            name = f"{key}_{suffix}" if suffix else key
-            values[name] = value.tolist() if order else float(value[0])
+            values[_key(key, suffix)] = value.tolist() if order else float(value[0])
     return values
+
+
+def restored(values: Mapping[str, Any]) -> dict[str, Moments]:
+    """Moments from what `plain` made of them, to merge the statistics of several files."""
+    moments = {}
+    for suffix in ("", "delta"):
+        if _key("count", suffix) in values:
+            mean, std, least, most = (
+                np.atleast_1d(values[_key(key, suffix)]) for key in ("mean", "std", "min", "max")
+            )
+            count = int(values[_key("count", suffix)])
+            moments[suffix] = Moments(count, mean, std**2 * count, least, most)
+    return moments
+
+
+def _key(name: str, suffix: str) -> str:
+    return f"{name}_{suffix}" if suffix else name

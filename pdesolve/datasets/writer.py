@@ -19,6 +19,7 @@ from .errors import (
     SchemaError,
 )
 from .hashing import description_hash, sample_hash
+from .manifest import write_manifest as write_manifest
 from .opening import UNFINISHED, open_file
 from .spec import DatasetSpec
 from .statistics import Moments, field_moments, merge, plain
