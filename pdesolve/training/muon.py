@@ -101,7 +101,8 @@ def orthogonalized(matrices: Matrices) -> Matrices:
     for _ in range(ITERATIONS):
         square = x @ x.mH
         x = a * x + (b * square + c * square @ square) @ x
-    return x.mH if tall else x
+    # Resolved: a lazily conjugated tensor has no view as real pairs.
+    return x.mH.resolve_conj() if tall else x
 
 
 def is_matrix(parameter: Tensor, *, pairs: bool) -> bool:

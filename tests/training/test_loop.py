@@ -3,7 +3,10 @@ import json
 import pytest
 import torch
 
-from pdesolve.training import Interrupted, Settings, fit
+from pdesolve.losses import RelativeL2
+from pdesolve.training import AdamW, Interrupted, OneCycle, Settings, fit, one_step
+from pdesolve.training.checkpoint import Checkpoint
+from pdesolve.training.validation import relative_l2
 
 SHORT = Settings(epochs=3, batch_size=5)
 
@@ -53,3 +56,131 @@ def test_interrupted_run_resumes_bit_for_bit(tiny, device, tmp_path, steps, ema_
         assert torch.equal(a, b)
     assert logged(tmp_path / "straight") == logged(tmp_path / "resumed")
     assert len(result.history) == len(expected.history) == 3
+
+
+def test_same_seed_gives_the_same_weights_and_another_gives_others(tiny, device):
+    def trained(seed):
+        model = tiny.TinyModel().to(device)
+        fit(model, tiny.tiny_set(), settings=Settings(epochs=2, batch_size=5, seed=seed))
+        return torch.nn.utils.parameters_to_vector(model.parameters())
+
+    assert torch.equal(trained(3), trained(3))
+    assert not torch.equal(trained(3), trained(4))
+
+
+def test_random_state_of_the_caller_is_neither_used_nor_changed(tiny):
+    weights = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        state = torch.get_rng_state()
+        model = tiny.TinyModel()
+        fit(model, tiny.tiny_set(), settings=SHORT)
+        assert torch.equal(torch.get_rng_state(), state)
+        weights.append(torch.nn.utils.parameters_to_vector(model.parameters()))
+    assert torch.equal(*weights)
+
+
+def test_patience_stops_after_epochs_without_a_better_validation(tiny):
+    frozen = AdamW(lr=1e-12, weight_decay=0.0)
+    result = fit(
+        tiny.TinyModel(),
+        tiny.tiny_set(),
+        tiny.tiny_set(8, seed=1),
+        optimizer=frozen,
+        settings=Settings(epochs=9, batch_size=8, patience=3),
+    )
+    assert result.best["epoch"] == 1
+    assert [line["epoch"] for line in result.history] == [1, 2, 3, 4]
+
+
+def test_validation_is_every_so_often_and_always_at_the_end(tiny):
+    settings = Settings(epochs=5, batch_size=12, validate_every=2)
+    result = fit(tiny.TinyModel(), tiny.tiny_set(), tiny.tiny_set(8, seed=1), settings=settings)
+    assert [line["epoch"] for line in result.history if "valid/l2" in line] == [2, 4, 5]
+
+
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_best_weights_are_kept_on_demand(tiny, tmp_path, on_disk):
+    # A rate that grows until training diverges: the best epoch is not the last.
+    schedule = OneCycle(warmup=0.99, start=0.001)
+    valid = tiny.tiny_set(8, seed=1)
+    model = tiny.TinyModel(dropout=0.0)
+    result = fit(
+        model,
+        tiny.tiny_set(),
+        valid,
+        folder=tmp_path if on_disk else None,
+        optimizer=AdamW(lr=3.0),
+        schedule=schedule,
+        settings=Settings(epochs=12, batch_size=8, keep="best"),
+    )
+    assert result.best["epoch"] < 12
+    error = relative_l2(model, valid, batch_size=8, device=torch.device("cpu"))
+    assert error == result.best["valid/l2"]
+    if on_disk:
+        best = Checkpoint.read(tmp_path / "checkpoints" / "best.safetensors")
+        assert all(torch.equal(best.tensors[k], v) for k, v in model.state_dict().items())
+
+
+def test_averaged_weights_are_validated_and_left_in_the_model(tiny):
+    decay, snapshots = 0.8, []
+
+    def watched(model, batch, loss):
+        snapshots.append([p.detach().clone() for p in model.parameters()])
+        return one_step(model, batch, loss)
+
+    def trained(settings):
+        model = tiny.TinyModel(dropout=0.0)
+        fit(model, tiny.tiny_set(), objective=watched, settings=settings)
+        return list(model.parameters())
+
+    plain = trained(Settings(epochs=1, batch_size=8))
+    after_each_step = [*snapshots[1:], plain]
+    expected = after_each_step[0]
+    for weights in after_each_step[1:]:
+        expected = [decay * e + (1 - decay) * w for e, w in zip(expected, weights, strict=True)]
+    averaged = trained(Settings(epochs=1, batch_size=8, ema_decay=decay))
+    torch.testing.assert_close([p.detach() for p in averaged], [e.detach() for e in expected])
+
+
+def test_finished_run_returns_what_it_came_to(tiny, tmp_path):
+    def run():
+        sets = tiny.tiny_set(), tiny.tiny_set(8, seed=1)
+        model = tiny.TinyModel()
+        return model, fit(model, *sets, folder=tmp_path, settings=SHORT)
+
+    (first, before), (second, after) = run(), run()
+    assert before.history == after.history
+    assert before.best == after.best
+    for a, b in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_training_loss_of_an_epoch_is_the_mean_over_samples(tiny):
+    frozen = AdamW(lr=1e-12, weight_decay=0.0)
+    model, samples = tiny.TinyModel(dropout=0.0), tiny.tiny_set(24)
+    batch = samples.batch(range(24))
+    expected = RelativeL2()(model(batch.x), batch.y).item()
+    result = fit(model, samples, optimizer=frozen, settings=Settings(epochs=1, batch_size=7))
+    assert result.history[0]["train/loss"] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("settings", [Settings(patience=2), Settings(keep="best")])
+def test_choosing_weights_without_validation_is_refused(tiny, settings):
+    with pytest.raises(ValueError, match="without a validation set"):
+        fit(tiny.TinyModel(), tiny.tiny_set(), settings=settings)
+
+
+def test_nothing_is_printed(tiny, tmp_path, capfd):
+    fit(tiny.TinyModel(), tiny.tiny_set(), folder=tmp_path, settings=SHORT)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_bar_shows_epoch_loss_validation_and_rate_on_a_terminal(tiny, capfd, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "160")
+    fit(tiny.TinyModel(), tiny.tiny_set(), tiny.tiny_set(8, seed=1), settings=SHORT)
+    out, shown = capfd.readouterr()
+    assert out == ""
+    for word in ("epoch 3", "15/15", "loss", "valid", "rate"):
+        assert word in shown
