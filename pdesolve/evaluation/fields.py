@@ -164,6 +164,7 @@ def add_colour_bar(
         pad=0.02,
     )
     bar.ax.set_xlabel(label, fontsize=9)
+    bar.ax.locator_params(nbins=4 + 2 * len(axes))
     bar.ax.tick_params(labelsize=8, color=canvas.GREY)
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
 

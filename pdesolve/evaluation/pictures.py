@@ -1,7 +1,7 @@
 """The pictures that a person wants of a model and of a dataset, each with its caption."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -28,11 +28,13 @@ class Picture:
         name: stem of its file, such as "worst_sample".
         caption: what there is to see, one or two sentences.
         png: the picture itself.
+        wide: whether it takes the whole width of a page.
     """
 
     name: str
     caption: str
     png: bytes
+    wide: bool = False
 
 
 @runtime_checkable
@@ -86,7 +88,7 @@ def gallery(
             canvas.png(spectra_figure(spectra, training_cutoff=seen, length_unit=unit)),
         ),
     ]
-    return [Picture(prefix + one.name, one.caption, one.png) for one in pictures]
+    return [replace(one, name=prefix + one.name) for one in pictures]
 
 
 def loss_picture(history: Sequence[Mapping[str, float | None]]) -> Picture:
@@ -122,11 +124,12 @@ def _sample_picture(
         title=f"{kind.capitalize()} sample, number {index}: {error}",
     )
     place = {"worst": "largest", "median": "middle", "best": "smallest"}[kind]
+    points = " × ".join(map(str, batch.grid.shape))
     caption = (
-        f"Sample {index}, the {place} error of {len(l2)}. Truth and prediction share a colour "
-        f"scale; the error has its own."
+        f"Sample {index} on {points} points, the {place} error of {len(l2)}. Truth and prediction "
+        f"share a scale, the error has its own."
     )
-    return Picture(f"{kind}_sample", caption, canvas.png(figure))
+    return Picture(f"{kind}_sample", caption, canvas.png(figure), wide=True)
 
 
 def _names(dataset: NamedSamples) -> Names:

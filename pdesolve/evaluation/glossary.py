@@ -1,0 +1,98 @@
+"""What each figure is called for a reader, and what it says, in a few words."""
+
+import math
+
+GLOSSARY: dict[str, tuple[str, str]] = {
+    "l2": (
+        "Relative L2 error",
+        "size of the error over size of the truth, averaged over samples; predicting zero gives 1",
+    ),
+    "l2_std": (
+        "Spread of it",
+        "standard deviation of the relative L2 error from sample to sample",
+    ),
+    "l2_worst": ("Largest of it", "relative L2 error of the worst sample"),
+    "worst_sample": ("Worst sample", "its number in the data, from 0"),
+    "h1": (
+        "Relative H1 error",
+        "the same with gradients beside values: wrong slopes and noise count",
+    ),
+    "max": (
+        "Largest error",
+        "largest error in a sample over the largest value of its truth, averaged over samples",
+    ),
+    "band_low": (
+        "Error in large scales",
+        "part of the relative L2 error in the longest third of the waves that the grid resolves",
+    ),
+    "band_mid": ("Error in middle scales", "part of it in the middle third"),
+    "band_high": (
+        "Error in small scales",
+        "part of it in the shortest third; in each sample the squares of the parts add up",
+    ),
+    "residual": (
+        "Residual of the equation",
+        "how far predictions are from solving the equation on this grid, relative to its source",
+    ),
+    "residual_of_truth": (
+        "Residual of the truth",
+        "the same for the stored truth, which a coarse grid does not solve exactly either",
+    ),
+    "samples": ("Samples", "how many were tested"),
+    "interpolated_l2": (
+        "Relative L2 error of the trivial rival",
+        "predict on the training grid, then interpolate",
+    ),
+    "interpolated_h1": ("Relative H1 error of the trivial rival", "the same with gradients"),
+    "interpolated_truth_l2": (
+        "Relative L2 error of interpolation",
+        "of the truth on the training grid, interpolated: what the rival cannot get below",
+    ),
+    "interpolated_truth_h1": ("Relative H1 error of interpolation", "the same with gradients"),
+    "parameters": ("Parameters", "real numbers that were learned"),
+    "seconds": ("Seconds", "time of the run"),
+}
+
+REFERENCES: dict[str, str] = {
+    "training mean": "the mean of the training targets, whatever the input",
+    "interpolation": "predict on the training grid, then interpolate to this one",
+}
+
+
+def explained(name: str) -> tuple[str, str]:
+    """Return the title and the explanation of a figure such as "test/l2".
+
+    >>> explained("test/samples")
+    ('Samples', 'how many were tested')
+    """
+    quantity = name.rsplit("/", 1)[-1]
+    return GLOSSARY.get(quantity, (quantity.replace("_", " ").capitalize(), ""))
+
+
+def place(name: str) -> str:
+    """Return where a figure such as "test@33/l2" was measured, in words.
+
+    >>> place("test@33/l2")
+    'Test set, 33 points per axis'
+    """
+    if "/" not in name:
+        return "The run"
+    split, _, points = name.rsplit("/", 1)[0].partition("@")
+    title = f"{split.replace('_', ' ').capitalize()} set"
+    if not points:
+        return title
+    several = f"{points.replace('x', ' × ')} points"
+    return f"{title}, {several}" if "x" in points else f"{title}, {several} per axis"
+
+
+def figure(value: float) -> str:
+    """Return a number to three digits, and a count in full with thin spaces.
+
+    >>> figure(0.067612), figure(50.0), figure(float("nan"))
+    ('0.0676', '50', 'not finite')
+    """
+    if not math.isfinite(value):
+        return "not finite"
+    if float(value).is_integer():
+        return f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return f"{value:.3g}"
