@@ -1,9 +1,17 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from pdesolve.evaluation.spectra import cutoff, energy_spectrum, mode_energy, wavenumbers
+from pdesolve.batch import Batch
+from pdesolve.evaluation.spectra import (
+    cutoff,
+    energy_spectrum,
+    mean_spectra,
+    mode_energy,
+    wavenumbers,
+)
 from pdesolve.grid import Grid
 from pdesolve.ops import fourier
 
@@ -74,3 +82,35 @@ def test_periodic_spectrum_is_the_one_by_real_transforms(shape, generator):
     expected_wavenumber, expected = fourier.energy_spectrum(u[:, 0], grid.lengths)
     torch.testing.assert_close(wavenumber, expected_wavenumber)
     torch.testing.assert_close(energy, expected, rtol=1e-12, atol=1e-15)
+
+
+class Pair:
+    """Two samples, a wave of number 1 and one of number 2, of amplitude 2."""
+
+    grid = Grid((9,), 1.0, True)
+
+    def __len__(self):
+        return 2
+
+    def batch(self, indices):
+        x = self.grid.axis(0)
+        waves = torch.stack([2 * torch.cos(2 * math.pi * k * x) for k in (1, 2)])[:, None]
+        y = waves[list(indices)]
+        return Batch(y, y, self.grid)
+
+
+def test_mean_spectra_weigh_samples_equally():
+    spectra = mean_spectra(lambda x: 1.5 * x, Pair(), batch_size=1)
+    expected = torch.tensor([0.0, 0.5, 0.5, 0.0, 0.0]).double()
+    torch.testing.assert_close(spectra.truth, expected)
+    torch.testing.assert_close(spectra.prediction, 2.25 * expected)
+    torch.testing.assert_close(spectra.error, 0.25 * expected)
+
+
+def test_mean_spectra_do_not_see_what_is_masked_out():
+    class Masked(Pair):
+        def batch(self, indices):
+            batch = super().batch(indices)
+            return replace(batch, mask=torch.zeros_like(batch.y))
+
+    assert mean_spectra(lambda x: x * math.nan, Masked()).error.sum() == 0

@@ -1,0 +1,75 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from pdesolve.batch import Batch
+from pdesolve.evaluation import per_sample
+from pdesolve.evaluation.pictures import draw_samples, gallery, loss_picture
+from pdesolve.grid import Grid
+
+
+class Stored:
+    """Samples in memory, with what the pictures ask of a dataset."""
+
+    input_names = ("coefficient",)
+    output_names = ("solution",)
+    units = {"solution": "K"}  # noqa: RUF012
+    grid = Grid((6, 6), 1.0, True)
+
+    def __init__(self, x):
+        self.x = x
+
+    def __len__(self):
+        return len(self.x)
+
+    def batch(self, indices):
+        x = self.x[list(indices)]
+        return Batch(x, 2 * x, self.grid)
+
+
+def size(png):
+    """Width and height, from the first chunk that every PNG begins with."""
+    assert png[:8] == b"\x89PNG\r\n\x1a\n" and png[12:16] == b"IHDR"
+    return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
+
+
+@pytest.fixture
+def dataset(generator):
+    return Stored(torch.randn(4, 1, 6, 6, generator=generator))
+
+
+def test_gallery_shows_the_worst_sample_first_then_curves(dataset):
+    model = nn.Identity()
+    l2 = per_sample(model, dataset)["l2"] + torch.tensor([0.0, 3.0, 1.0, 2.0])
+    pictures = gallery(model, dataset, l2, training_grid=dataset.grid, prefix="test_")
+    assert [picture.name for picture in pictures] == [
+        "test_worst_sample",
+        "test_median_sample",
+        "test_best_sample",
+        "test_error_histogram",
+        "test_spectra",
+    ]
+    assert [picture.caption.split(",")[0] for picture in pictures[:3]] == [
+        "Sample 1 on 6 × 6 points",
+        "Sample 2 on 6 × 6 points",
+        "Sample 0 on 6 × 6 points",
+    ]
+    assert {size(picture.png)[0] for picture in pictures[:3]} == {1800}
+    assert size(pictures[4].png) == (1050, 630)
+
+
+def test_loss_picture_is_a_png():
+    assert size(loss_picture([{"epoch": 1, "train/loss": 0.5}]).png) == (1050, 570)
+
+
+def test_stored_samples_are_written(dataset, tmp_path):
+    draw_samples(tmp_path / "train.png", dataset.batch(range(2)), dataset)
+    assert size((tmp_path / "train.png").read_bytes())[0] == 900
+
+
+def test_numbers_need_no_pictures():
+    code = "import sys, pdesolve.evaluation; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
