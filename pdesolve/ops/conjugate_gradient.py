@@ -30,8 +30,9 @@ def conjugate_gradient(
     """Return x with ||rhs - A x||_2 <= target for each sample, and the iterations each one took.
 
     Every sample has its own step lengths and stands still once it has converged, so a batch
-    gives what its samples give one by one. The residual is the recursive one: the true one may
-    stop falling earlier, by rounding.
+    gives what its samples give one by one. It also stands still when its arithmetic breaks down
+    (overflow, a step of zero). The residual is the recursive one: the true one may stop falling
+    earlier, by rounding, so compute it from x.
 
     Args:
         apply: x -> A x, symmetric positive definite for each sample.
@@ -48,8 +49,7 @@ def conjugate_gradient(
     direction = torch.zeros_like(rhs)
     descent = torch.ones_like(target)
     iterations = torch.zeros(len(rhs), dtype=torch.int64, device=rhs.device)
-    # Written so that NaN counts as not converged.
-    active = ~(_norm(residual) <= target)
+    active = _norm(residual) > target
     for _ in range(max_iterations):
         if not bool(active.any()):
             break
@@ -57,11 +57,12 @@ def conjugate_gradient(
         descent, previous = _dot(residual, correction), descent
         direction = torch.addcmul(correction, _spread(_ratio(descent, previous), rhs), direction)
         image = apply(direction)
-        step = _spread(_ratio(descent, _dot(direction, image)) * active, rhs)
-        solution.addcmul_(step, direction)
-        residual.addcmul_(step, image, value=-1)
+        step = _ratio(descent, _dot(direction, image)) * active
+        solution.addcmul_(_spread(step, rhs), direction)
+        residual.addcmul_(_spread(step, rhs), image, value=-1)
         iterations += active
-        active = active & ~(_norm(residual) <= target)
+        # NaN compares false: a sample that overflowed stops as well.
+        active = active & (step > 0) & (_norm(residual) > target)
     return solution, iterations
 
 
@@ -78,7 +79,7 @@ def solve_refined(
         system: makes the operator and its preconditioner in the precision it is given.
         rhs: right-hand sides, float64.
         tolerance: relative, > 0; attainable down to about 1e-16 times the condition number.
-        max_iterations: for all passes of a sample together.
+        max_iterations: for all passes of a sample together; float32 gets the first half.
 
     Returns:
         x in float64, its relative residual (the true one), and iterations, per sample. A sample
@@ -98,7 +99,9 @@ def solve_refined(
         if not bool(active.any()):
             break
         apply, precondition = system(dtype)
-        while bool(active.any()) and int(iterations.max()) < max_iterations:
+        # Float32 may wander without end where its rounding outweighs the smallest eigenvalue.
+        budget = max_iterations // 2 if dtype == torch.float32 else max_iterations
+        while bool(active.any()) and int(iterations.max()) < budget:
             # Unit size before the cast: float32 has the digits for a small residual, not the range.
             scale = _spread(unit * size.clamp(min=_SMALLEST), rhs)
             target = (tolerance / (2 * size)).clamp(min=_REDUCTION[dtype])
@@ -108,7 +111,7 @@ def solve_refined(
                 precondition,
                 # The others have norm 1 or 0 and stand still.
                 target=torch.where(active, target, 2.0).to(dtype),
-                max_iterations=max_iterations - int(iterations.max()),
+                max_iterations=budget - int(iterations.max()),
             )
             candidate = solution + scale * correction
             remainder = rhs - exact(candidate)
@@ -123,7 +126,7 @@ def solve_refined(
 
 
 def _dot(x: Tensor, y: Tensor) -> Tensor:
-    return torch.linalg.vecdot(x.flatten(1), y.flatten(1))
+    return (x.flatten(1)[:, None] @ y.flatten(1)[:, :, None])[:, 0, 0]
 
 
 def _norm(x: Tensor) -> Tensor:

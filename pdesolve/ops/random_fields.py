@@ -36,7 +36,7 @@ def gaussian_fields(
         alpha: smoothness, dimensionless; the field has a mean square if alpha > d / 2.
         tau: inverse correlation length, 1/length, >= 0. Zero needs constant_mode=False.
         modes: basis functions per axis, whatever the grid; as many as the finest grid has
-            points leave no scale out. Good values 64 to 512.
+            points leave no scale out. Good values 64 to 512; memory grows as b modes^d.
         scale: factor of the field. 2^(1/2) τ^(α-1) etc. of published codes go here.
         constant_mode: keep the mode k = 0; without it the integral of every field is zero.
 
@@ -46,7 +46,7 @@ def gaussian_fields(
     Raises:
         ValueError: modes < 1, or tau = 0 with the constant mode.
 
-    Source: Li et al. 2020, arXiv:2010.08895, appendix A.3 (Darcy coefficients, vorticity).
+    Source: Li et al. 2020, arXiv:2010.08895, appendix on data generation.
     """
     if modes < 1:
         raise ValueError(f"modes is {modes}, expected at least 1 basis function per axis")

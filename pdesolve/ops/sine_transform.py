@@ -51,7 +51,10 @@ def laplacian_eigenvalues(points: int, spacing: float, placement: Placement) -> 
 def sine_transforms(
     points: int, placement: Placement, *, dtype: torch.dtype, device=None
 ) -> tuple[Transform, Transform]:
-    """Return the transform of the last axis by `sine_matrix`, and its inverse.
+    """Return the transform of the last axis to the modes of `sine_matrix`, and its inverse.
+
+    The modes come with a constant factor of the transform's own, which the inverse takes back:
+    normalising both ways would cost a pass over memory.
 
     Up to LARGEST_MATRIX points both are matrix products; beyond, real FFTs of length 2(n+1) for
     nodes and 2n for cells. These are fast where the length has no prime factor above 7, for
@@ -62,15 +65,15 @@ def sine_transforms(
         matrix = sine_matrix(points, placement, dtype=dtype, device=device)
         return lambda u: u @ matrix.mT, lambda s: s @ matrix
     if placement == "node":
-        return _node_transform, _node_transform
+        return _sine_sums, lambda s: _sine_sums(s) * (2 / (points + 1))
     return _cell_transforms(points, dtype, device)
 
 
-def _node_transform(u: Tensor) -> Tensor:
+def _sine_sums(u: Tensor) -> Tensor:
+    # -Σ_j u_j sin(π k (j+1)/(n+1)): its own inverse but for the factor 2/(n+1), signs included.
     points = u.shape[-1]
     # Zeros instead of the odd extension: its other half would only double the imaginary part.
-    spectrum = torch.fft.rfft(pad(u, (1, points + 1)))
-    return spectrum.imag[..., 1 : points + 1] * -math.sqrt(2 / (points + 1))
+    return torch.fft.rfft(pad(u, (1, points + 1))).imag[..., 1 : points + 1]
 
 
 def _cell_transforms(points: int, dtype: torch.dtype, device) -> tuple[Transform, Transform]:
@@ -113,17 +116,21 @@ def inverse_laplacian(
         spacing: distance of neighbouring points per axis, length.
     """
     transforms = [sine_transforms(n, placement, dtype=dtype, device=device) for n in shape]
-    axes = [laplacian_eigenvalues(n, h, placement) for n, h in zip(shape, spacing, strict=True)]
-    eigenvalues = torch.stack(torch.meshgrid(*axes, indexing="ij")).sum(0)
-    inverse_eigenvalues = (1 / eigenvalues).to(dtype=dtype, device=device)
+    eigenvalues = torch.zeros(())
+    for n, h in zip(shape, spacing, strict=True):
+        eigenvalues = eigenvalues[..., None] + laplacian_eigenvalues(n, h, placement)
+    # Stored in the order in which `solve` meets them: the first axis fastest.
+    inverse_eigenvalues = (1 / eigenvalues).movedim(0, -1).contiguous().movedim(-1, 0)
+    inverse_eigenvalues = inverse_eigenvalues.to(dtype=dtype, device=device)
 
     def solve(f: Tensor) -> Tensor:
+        # The transformed axis moves to the front; after all of them the order is the old one. On
+        # the way back each axis moves to the end first, so that the result lies in memory as f.
         for forward, _ in reversed(transforms):
-            # The transformed axis goes to the front of the grid axes; d turns restore the order.
             f = forward(f).movedim(-1, -len(shape))
         f = f * inverse_eigenvalues
-        for _, inverse in reversed(transforms):
-            f = inverse(f).movedim(-1, -len(shape))
+        for _, inverse in transforms:
+            f = inverse(f.movedim(-len(shape), -1))
         return f
 
     return solve

@@ -39,6 +39,7 @@ class Darcy:
         alpha: smoothness of g; above 2 the interfaces are smooth curves.
         constant_mode: keep the mean of g; without it both phases fill about half of every sample.
         modes: cosines per axis of g, whatever the grid, so that one seed is one medium on all.
+            With fewer than the grid has points, interfaces are smooth at the finest scales.
         source: f where no field is given.
 
     Fails when: the ratio of phases passes about 1e4 (hundreds of iterations).
@@ -68,7 +69,7 @@ class Darcy:
         The published generator drops the constant mode, and so does this one. It also spreads
         the jumps by cubic splines to values from -0.7 to 17; this one does not.
 
-        Source: Li et al. 2020, arXiv:2010.08895, appendix A.3.2; its data_generation/darcy.
+        Source: Li et al. 2020, arXiv:2010.08895, appendix on data generation, and its code.
         """
         return cls()
 
