@@ -1,5 +1,6 @@
 import itertools
 import json
+import os
 import warnings
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from pdesolve.layers import SpectralConv
+from pdesolve.layers.band import lowest_modes
 
 SIZES = [(n,) for n in (8, 9, 15, 16, 31, 32, 33)]
 SIZES += [(n, n) for n in (8, 9, 15, 16, 31, 32, 33)] + [(8, 9), (33, 16), (9, 32), (1, 15)]
@@ -157,12 +159,20 @@ def test_complex_pairs_name_every_parameter_but_the_bias(rank, separable):
     assert all(getattr(layer, name).shape[-1] == 2 for name in layer.complex_pairs)
 
 
-def test_autocast_does_not_lower_the_spectral_block(device, generator):
+def test_autocast_does_not_lower_the_spectral_block(device, generator, monkeypatch):
+    enabled = []
+
+    def watched(x, modes):
+        enabled.append(torch.is_autocast_enabled(device.type))
+        return lowest_modes(x, modes)
+
+    monkeypatch.setattr("pdesolve.layers.spectral.lowest_modes", watched)
     layer = SpectralConv(3, 3, (6, 6), 0.5).to(device)
     x = torch.randn(1, 3, 12, 12, generator=generator).to(device)
     with torch.autocast(device.type, dtype=torch.bfloat16):
         lowered = layer(x)
     assert lowered.dtype == torch.float32
+    assert enabled == [False]
     assert torch.equal(lowered, layer(x))
 
 
@@ -170,6 +180,8 @@ def test_a_bfloat16_field_is_computed_in_float32(device, generator):
     layer = SpectralConv(3, 3, (6, 6)).to(device)
     x = torch.randn(1, 3, 12, 12, generator=generator).to(device, torch.bfloat16)
     assert torch.equal(layer(x), layer(x.float()))
+    lowered = layer.bfloat16()(x)
+    assert torch.equal(lowered, layer.float()(x))
 
 
 def test_weights_of_another_layout_are_refused():
@@ -213,8 +225,6 @@ FACTORISATIONS = {"tucker", "dense"}
 
 def golden_names():
     """Fixture files, found when the tests are collected (one test each)."""
-    import os
-
     root = Path(__file__).resolve().parents[2]
     folder = Path(os.environ.get("PDESOLVE_GOLDEN", root.parent / "shared" / "data" / "golden"))
     return sorted(p.stem for p in folder.glob("spectral_conv_*.json")) or ["none"]
