@@ -45,7 +45,9 @@ PARAMETERS = f"{SAMPLES}/params"
 RESIDUAL, SECONDS = f"{SAMPLES}/residual", f"{SAMPLES}/wall_s"
 RECORDS = (SEED, STATUS, HASH, PARAMETERS, RESIDUAL, SECONDS)
 STATISTICS = "pdesolve/stats"
+STATISTICS_KEYS = ("mean", "std", "rms", "min", "max")
 MASK = "pdesolve/mask/domain"
+DIGEST_LENGTH = 32
 # Written last, so the digest cannot cover them.
 UNSEALED = (COMPLETE, DIGEST)
 
@@ -55,6 +57,11 @@ _RESERVED = {
     NAME, GRID_TYPE, SPATIAL_DIMS, TRAJECTORIES, SIMULATION_PARAMETERS, VERSION, COMPLETE, DIGEST,
     EQUATION, EQUATION_PARAMETERS, GRID,
 }  # fmt: skip
+
+
+def statistics_key(name: str, suffix: str) -> str:
+    """Name of a statistic: of a field itself (suffix "") or of its steps in time ("delta")."""
+    return f"{name}_{suffix}" if suffix else name
 
 
 def location(one: FieldSpec) -> str:
@@ -93,7 +100,16 @@ def create(
     for role in ("input", "output", "constant"):
         roles.attrs[f"{role}s"] = _strings([one.name for one in spec.by_role(role)])
     _create_records(file, spec, samples)
-    file.create_group(STATISTICS)
+    for one in spec.varying:
+        _create_statistics(file, spec, one)
+
+
+def seal(file: h5py.File, digest: str) -> None:
+    """Store the hash of all but the samples' fields and mark the file as complete."""
+    # `modify` overwrites in place: no metadata move, so a kill here leaves a file that opens.
+    file.attrs.modify(DIGEST, np.bytes_(digest))
+    file.flush()
+    file.attrs.modify(COMPLETE, np.uint8(1))
 
 
 def write_fixed(file: h5py.File, fixed: Mapping[str, np.ndarray]) -> None:
@@ -124,6 +140,7 @@ def _write_root(
     file.attrs[SIMULATION_PARAMETERS] = _strings([])
     file.attrs[VERSION] = "1.0"
     file.attrs[COMPLETE] = np.uint8(0)
+    file.attrs[DIGEST] = np.bytes_(" " * DIGEST_LENGTH)
     file.attrs[EQUATION] = spec.equation
     file.attrs[EQUATION_PARAMETERS] = json.dumps(spec.equation_parameters)
     file.attrs[GRID] = json.dumps(spec.grid.as_dict())
@@ -190,6 +207,16 @@ def _create_records(file: h5py.File, spec: DatasetSpec, samples: int) -> None:
     parameters.attrs["names"] = _strings(spec.parameters)
 
 
+def _create_statistics(file: h5py.File, spec: DatasetSpec, one: FieldSpec) -> None:
+    stored = file.create_group(f"{STATISTICS}/{one.name}").attrs
+    steps = one.time_varying and len(spec.times) > 1
+    for suffix in ("", "delta") if steps else ("",):
+        stored[statistics_key("count", suffix)] = np.int64(0)
+        for key in STATISTICS_KEYS:
+            unknown = np.full((spec.grid.dims,) * one.order, np.nan)
+            stored[statistics_key(key, suffix)] = unknown if one.order else np.float64(np.nan)
+
+
 def _allocate(
     file: h5py.File,
     path: str,
@@ -254,7 +281,7 @@ def is_complete(file: h5py.File) -> bool:
 
 def digest(file: h5py.File) -> str:
     """Hash that the writer stored of everything but the samples' fields."""
-    return str(file.attrs.get(DIGEST, ""))
+    return attributes(file).get(DIGEST, b"").decode("ascii", "replace")
 
 
 def read_spec(file: h5py.File) -> DatasetSpec:
@@ -316,9 +343,9 @@ def sampled_fields(file: h5py.File) -> set[str]:
 def write_statistics(file: h5py.File, statistics: Mapping[str, Mapping[str, Any]]) -> None:
     """Replace the stored statistics, {field: {"mean": number or one a component, ...}}."""
     for name, values in statistics.items():
-        stored = file.require_group(f"{STATISTICS}/{name}")
+        stored = group(file, f"{STATISTICS}/{name}")
         for key, value in values.items():
-            stored.attrs[key] = value
+            stored.attrs.modify(key, np.asarray(value, stored.attrs[key].dtype))
 
 
 def read_statistics(file: h5py.File) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .schema import STATISTICS_KEYS, statistics_key
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -86,16 +88,16 @@ def plain(moments: dict[str, Moments], order: int) -> dict[str, Any]:
     """The Well's keys (mean, std, rms and their *_delta) with min, max and count beside them."""
     values: dict[str, Any] = {}
     for suffix, one in moments.items():
-        named = {
-            "mean": one.mean,
-            "std": one.std,
-            "rms": one.rms,
-            "min": one.minimum,
-            "max": one.maximum,
-        }
-        values[_key("count", suffix)] = one.count
+        named = dict(
+            zip(
+                STATISTICS_KEYS,
+                (one.mean, one.std, one.rms, one.minimum, one.maximum),
+                strict=True,
+            )
+        )
+        values[statistics_key("count", suffix)] = one.count
         for key, value in named.items():
-            values[_key(key, suffix)] = value.tolist() if order else float(value[0])
+            values[statistics_key(key, suffix)] = value.tolist() if order else float(value[0])
     return values
 
 
@@ -103,14 +105,11 @@ def restored(values: Mapping[str, Any]) -> dict[str, Moments]:
     """Moments from what `plain` made of them, to merge the statistics of several files."""
     moments = {}
     for suffix in ("", "delta"):
-        if _key("count", suffix) in values:
+        if statistics_key("count", suffix) in values:
             mean, std, least, most = (
-                np.atleast_1d(values[_key(key, suffix)]) for key in ("mean", "std", "min", "max")
+                np.atleast_1d(values[statistics_key(key, suffix)])
+                for key in ("mean", "std", "min", "max")
             )
-            count = int(values[_key("count", suffix)])
+            count = int(values[statistics_key("count", suffix)])
             moments[suffix] = Moments(count, mean, std**2 * count, least, most)
     return moments
-
-
-def _key(name: str, suffix: str) -> str:
-    return f"{name}_{suffix}" if suffix else name

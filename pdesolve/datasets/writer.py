@@ -11,20 +11,14 @@ import h5py
 import numpy as np
 
 from . import schema
-from .errors import (
-    ExistingFileError,
-    FileBusyError,
-    IncompleteFileError,
-    NonFiniteError,
-    SchemaError,
-)
+from .checks import matched_fields, matched_mask, matched_parameters, require_finite
+from .errors import ExistingFileError, FileBusyError, IncompleteFileError, SchemaError
 from .hashing import description_hash, sample_hash
 from .manifest import write_manifest as write_manifest
 from .opening import UNFINISHED, open_file
+from .resume import CREATED, differences, intact_samples
 from .spec import DatasetSpec
 from .statistics import Moments, field_moments, merge, plain
-
-CREATED = "created_utc"
 
 
 class DatasetWriter:
@@ -77,25 +71,21 @@ class DatasetWriter:
         self.written: set[int] = set()
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._moments: dict[int, dict[str, dict[str, Moments]]] = {}
+        self._mask = None if mask is None else matched_mask(spec, samples, mask, file=self.path)
         self._unfinished = self.path.with_name(self.path.name + UNFINISHED)
         if self.path.exists():
             raise ExistingFileError(
                 "the file is finished already", file=self.path, advice="delete it or choose another"
             )
-        self._mask = None if mask is None else self._checked_mask(mask)
-        fixed = self._checked_constants(constants or {})
-        if self._mask is not None:
-            fixed[schema.MASK] = self._mask.astype("u1")
+        fixed = self._fixed(constants or {})
         if self._unfinished.exists():
-            self._file = self._reopen(resume)
-            try:
-                self._check_same(provenance, fixed, layout)
-                self._keep_written()
-            except BaseException:
-                self._file.close()
-                raise
+            self._file = self._continue(provenance, fixed, layout, resume)
         else:
             self._file = self._begin(provenance, fixed, layout)
+        self._data = {
+            one.name: schema.dataset(self._file, schema.location(one)) for one in spec.varying
+        }
+        self._records = {path: schema.dataset(self._file, path) for path in schema.RECORDS}
 
     def __enter__(self) -> "DatasetWriter":
         return self
@@ -137,11 +127,14 @@ class DatasetWriter:
         """
         if not 0 <= index < self.samples:
             raise SchemaError(f"index {index}", file=self.path, allowed=f"0 to {self.samples - 1}")
-        arrays = self._checked_fields(index, fields, rejected)
-        values = self._checked_parameters(parameters or {}, rejected)
-        file = self._file
+        spec, file = self.spec, self.path
+        arrays = matched_fields(spec, spec.varying, fields, dtype=self._dtype, file=file)
+        values = matched_parameters(spec, parameters or {}, file=file)
+        if not rejected:
+            checked = {**arrays, "parameters": values}
+            require_finite(checked, file=file, sample=f"sample {index}")
         for name, array in arrays.items():
-            schema.dataset(file, self._location(name))[index] = array
+            self._data[name][index] = array
         records = {
             schema.SEED: seed,
             schema.HASH: np.uint64(sample_hash([*arrays.values(), values])),
@@ -150,12 +143,12 @@ class DatasetWriter:
             schema.PARAMETERS: values,
         }
         for place, value in records.items():
-            schema.dataset(file, place)[index] = value
-        file.flush()
+            self._records[place][index] = value
+        self._file.flush()
         # Only now: a status on disk says that the sample's bytes are there before it.
         status = schema.REJECTED if rejected else schema.WRITTEN
-        schema.dataset(file, schema.STATUS)[index] = status
-        file.flush()
+        self._records[schema.STATUS][index] = status
+        self._file.flush()
         self._count(index, arrays, status)
 
     def finish(self) -> Path:
@@ -176,13 +169,21 @@ class DatasetWriter:
         for column, name in enumerate(self.spec.parameters):
             schema.dataset(file, f"{schema.SCALARS}/{name}")[...] = records.parameters[:, column]
         schema.write_statistics(file, self._statistics())
-        file.attrs[schema.DIGEST] = description_hash(file)
-        file.attrs[schema.COMPLETE] = np.uint8(1)
+        schema.seal(file, description_hash(file))
         file.close()
         _sync(self._unfinished)
         os.rename(self._unfinished, self.path)
         _sync(self.path.parent)
         return self.path
+
+    def _fixed(self, constants: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        spec, file = self.spec, self.path
+        arrays = matched_fields(spec, spec.fixed, constants, dtype=self._dtype, file=file)
+        require_finite(arrays, file=file, sample="a constant")
+        fixed = {schema.location(one): arrays[one.name] for one in spec.fixed}
+        if self._mask is not None:
+            fixed[schema.MASK] = self._mask.astype("u1")
+        return fixed
 
     def _begin(
         self, provenance: Mapping[str, Any], fixed: Mapping[str, np.ndarray], layout: Any
@@ -209,139 +210,45 @@ class DatasetWriter:
             nascent.unlink(missing_ok=True)
         return open_file(self._unfinished, "r+")
 
-    def _reopen(self, resume: bool) -> h5py.File:
-        # Opened in both cases: a living writer is the more urgent news.
+    def _continue(
+        self,
+        provenance: Mapping[str, Any],
+        fixed: Mapping[str, np.ndarray],
+        layout: str,
+        resume: bool,
+    ) -> h5py.File:
+        # Opened even if it may not be resumed: a living writer is the more urgent news.
         file = open_file(self._unfinished, "r+")
-        if resume:
-            return file
-        file.close()
-        raise IncompleteFileError(
-            "an unfinished file is there",
-            file=self._unfinished,
-            advice="continue it with resume=True (`pdesolve generate ...` does), or delete it",
-        )
-
-    def _check_same(
-        self, provenance: Mapping[str, Any], fixed: Mapping[str, np.ndarray], layout: str
-    ) -> None:
-        file = self._file
-        wrong = self.spec.differences(schema.read_spec(file))
-        stored = schema.read_provenance(file)
-        plain = schema.plain_provenance(provenance)
-        wrong += [
-            f"provenance {key} is {plain.get(key)!r} here and {stored.get(key)!r} there"
-            for key in sorted((set(stored) | set(plain)) - {CREATED})
-            if stored.get(key) != plain.get(key)
-        ]
-        records = schema.read_records(file)
-        if len(records.seed) != self.samples:
-            wrong.append(f"samples is {self.samples} here and {len(records.seed)} there")
-        wrong += self._storage_differences(fixed, layout)
-        if wrong:
-            raise SchemaError(
-                "; ".join(wrong),
-                file=self._unfinished,
-                allowed="the settings with which it was begun",
-                advice="go back to them, or delete the unfinished file",
+        try:
+            if not resume:
+                raise IncompleteFileError(
+                    "an unfinished file is there",
+                    file=self._unfinished,
+                    advice="continue it with resume=True (`pdesolve generate ...` does), or "
+                    "delete it",
+                )
+            wrong = differences(
+                file,
+                self.spec,
+                self.samples,
+                provenance=provenance,
+                fixed=fixed,
+                layout=layout,
+                dtype=self._dtype,
             )
-
-    def _storage_differences(self, fixed: Mapping[str, np.ndarray], layout: str) -> list[str]:
-        wrong = []
-        for one in self.spec.varying:
-            data = schema.dataset(self._file, schema.location(one))
-            there = "contiguous" if data.chunks is None else "chunked"
-            if there != layout or data.dtype != self._dtype:
-                here = f"{layout} {self._dtype.name}"
-                wrong.append(f"{one.name} is {here} here and {there} {data.dtype} there")
-        stored = schema.read_fixed(self._file, self.spec)
-        return wrong + [
-            f"{path} differs"
-            for path in sorted(set(stored) | set(fixed))
-            if not np.array_equal(stored.get(path, np.nan), fixed.get(path, np.nan))
-        ]
-
-    def _keep_written(self) -> None:
-        records = schema.read_records(self._file)
-        for index in records.done.tolist():
-            try:
-                arrays = {
-                    one.name: schema.dataset(self._file, schema.location(one))[index]
-                    for one in self.spec.varying
-                }
-            except OSError:
-                # A chunk that was torn by the kill fails its checksum; the sample is made again.
-                continue
-            found = sample_hash([*arrays.values(), records.parameters[index]])
-            if found == int(records.hash[index]):
-                self._count(index, arrays, int(records.status[index]))
-
-    def _checked_constants(self, constants: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        expected = {one.name: self.spec.stored_shape(one) for one in self.spec.fixed}
-        arrays = self._matched("constant", constants, expected)
-        for name, array in arrays.items():
-            _check_finite(self.path, name, "", array)
-        return {self._location(name): array for name, array in arrays.items()}
-
-    def _checked_mask(self, mask: Any) -> np.ndarray:
-        grid = self.spec.grid.shape
-        inside = np.asarray(mask).astype(bool)
-        if inside.shape not in (grid, (self.samples, *grid)):
-            raise SchemaError(
-                f"shape {inside.shape}",
-                file=self.path,
-                place="mask",
-                allowed=f"{grid} or {(self.samples, *grid)}",
-            )
-        return inside
-
-    def _checked_fields(
-        self, index: int, fields: Mapping[str, Any], rejected: bool
-    ) -> dict[str, np.ndarray]:
-        expected = {one.name: self.spec.stored_shape(one) for one in self.spec.varying}
-        arrays = self._matched("field", fields, expected)
-        if not rejected:
-            for name, array in arrays.items():
-                _check_finite(self.path, name, f"sample {index}, ", array)
-        return arrays
-
-    def _checked_parameters(self, parameters: Mapping[str, float], rejected: bool) -> np.ndarray:
-        if set(parameters) != set(self.spec.parameters):
-            raise SchemaError(
-                f"{sorted(parameters)}",
-                file=self.path,
-                place="parameters",
-                allowed=f"{sorted(self.spec.parameters)}",
-            )
-        values = np.array([parameters[name] for name in self.spec.parameters], "<f8")
-        if not rejected:
-            _check_finite(self.path, "parameters", "", values)
-        return values
-
-    def _matched(
-        self, kind: str, given: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]]
-    ) -> dict[str, np.ndarray]:
-        arrays = {name: np.asarray(value, self._dtype) for name, value in given.items()}
-        if len(self.spec.times) == 1:
-            # The time axis of a steady field may be left out.
-            arrays = {
-                name: array.reshape(expected[name])
-                if name in expected and (1, *array.shape) == expected[name]
-                else array
-                for name, array in arrays.items()
-            }
-        wrong = [f"no {kind} {name!r}" for name in expected if name not in arrays]
-        wrong += [f"unknown {kind} {name!r}" for name in arrays if name not in expected]
-        wrong += [
-            f"{kind} {name!r} has shape {array.shape}, expected {expected[name]}"
-            for name, array in arrays.items()
-            if name in expected and array.shape != expected[name]
-        ]
-        if wrong:
-            raise SchemaError("; ".join(wrong), file=self.path, advice="compare with the spec")
-        return {name: arrays[name] for name in expected}
-
-    def _location(self, name: str) -> str:
-        return next(schema.location(one) for one in self.spec.fields if one.name == name)
+            if wrong:
+                raise SchemaError(
+                    "; ".join(wrong),
+                    file=self._unfinished,
+                    allowed="the settings with which it was begun",
+                    advice="go back to them, or delete the unfinished file",
+                )
+            for index, arrays, status in intact_samples(file, self.spec):
+                self._count(index, arrays, status)
+        except BaseException:
+            file.close()
+            raise
+        return file
 
     def _count(self, index: int, arrays: Mapping[str, np.ndarray], status: int) -> None:
         self.written.add(index)
@@ -370,18 +277,6 @@ class DatasetWriter:
             for one in self.spec.varying
             if kept
         }
-
-
-def _check_finite(file: Path, name: str, sample: str, array: np.ndarray) -> None:
-    bad = int(array.size - np.isfinite(array).sum())
-    if bad:
-        raise NonFiniteError(
-            f"{sample}{bad} of {array.size} values are NaN or infinite",
-            file=file,
-            place=name,
-            allowed="finite numbers",
-            advice="solve the sample again, or write it with rejected=True",
-        )
 
 
 def _sync(path: Path) -> None:
