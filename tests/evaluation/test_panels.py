@@ -85,7 +85,7 @@ def test_three_axes_are_cut_through_the_middle():
     assert (flat.images[0].get_array() == 2.0).all()
     assert flat.get_title() == "input at z = 2"
     assert (upright.get_xlabel(), upright.get_ylabel()) == ("y", "z")
-    assert upright.images[0].get_array()[:, 0] == pytest.approx(grid.axis(2).numpy())
+    assert upright.images[0].get_array()[:, 0].tolist() == grid.axis(2).tolist()
 
 
 def test_more_axes_are_refused():
