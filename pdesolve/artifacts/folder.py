@@ -1,11 +1,9 @@
-"""Writing a model to a folder that is complete or not there, and reading it back."""
+"""Writing a model to a folder and reading it back."""
 
 import hashlib
 import json
 import math
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 from ..version import __version__
+from .atomic import previous, write_folder
 from .card import model_card
 from .config import ArtifactError, build, encode
 
@@ -64,7 +63,7 @@ def save(
     told = own | _finite(dict(metadata or {}))
     files = {CONFIG: config, WEIGHTS: weights, METADATA: _json(told, METADATA)}
     files[CARD] = model_card(json.loads(config)["model"], told).encode()
-    _write_folder(folder, files)
+    write_folder(folder, files)
     return folder
 
 
@@ -95,6 +94,11 @@ def load(
     tensors = _parse_weights(files[WEIGHTS], folder)
     if model is None:
         config = _parse(files[CONFIG], folder / CONFIG)
+        if config.get("format") != FORMAT:
+            raise ArtifactError(
+                f"{folder / CONFIG} is of format {config.get('format')}, expected {FORMAT}: load "
+                f"it with the pdesolve that wrote it (version in {METADATA})"
+            )
         # Initial values are drawn and thrown away: not from the caller's random stream.
         with torch.random.fork_rng(devices=[]):
             model = build(config.get("model"))
@@ -155,48 +159,6 @@ def _fill(model: nn.Module, tensors: dict[str, Tensor], folder: Path, *, assign:
         )
 
 
-def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
-    try:
-        temporary.chmod(0o755)
-        for name, content in files.items():
-            with open(temporary / name, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        _sync_folder(temporary)
-        _move_into_place(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    _sync_folder(folder.parent)
-
-
-def _move_into_place(temporary: Path, folder: Path) -> None:
-    previous = _previous(folder)
-    if folder.exists():
-        # A folder cannot be renamed onto a full one. Between the two renames only the previous
-        # save exists, and `load` finds it there.
-        shutil.rmtree(previous, ignore_errors=True)
-        folder.rename(previous)
-    temporary.rename(folder)
-    shutil.rmtree(previous, ignore_errors=True)
-
-
-def _previous(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.previous")
-
-
-def _sync_folder(folder: Path) -> None:
-    # Windows cannot open folders; there the rename alone has to do.
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def _check_replaceable(folder: Path) -> None:
     if not folder.exists():
         return
@@ -211,8 +173,8 @@ def _check_replaceable(folder: Path) -> None:
 
 def _existing(folder: Path) -> Path:
     folder = folder.absolute()
-    if not folder.exists() and _previous(folder).is_dir():
-        return _previous(folder)
+    if not folder.exists() and previous(folder).is_dir():
+        return previous(folder)
     if not (folder / CONFIG).is_file():
         raise ArtifactError(
             f"{folder} holds no {CONFIG}, expected a folder of pdesolve.save: check the path"

@@ -122,7 +122,7 @@ class SpectralConv(nn.Module):
         self._check_input(x, shape)
         # Never below float32: a half-precision transform loses the small modes, and cuFFT's
         # knows powers of two only.
-        dtype = torch.promote_types(torch.promote_types(x.dtype, self.core_dtype), torch.float32)
+        dtype = torch.promote_types(torch.promote_types(x.dtype, self._dtype), torch.float32)
         with torch.autocast(x.device.type, enabled=False):
             spectrum = lowest_modes(x.to(dtype), self.modes)
             filtered = self._filter(spectrum, grid, dtype)
@@ -130,11 +130,6 @@ class SpectralConv(nn.Module):
             if self.bias is not None:
                 y = y + self.bias.to(dtype).reshape(-1, *[1] * len(grid))
         return y
-
-    @property
-    def core_dtype(self) -> torch.dtype:
-        """Real dtype of the stored weights."""
-        return getattr(self, self._pairs[0]).dtype
 
     def _filter(self, spectrum: Tensor, grid: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Apply the weights of the modes that this grid has: (b, c_in, *k) to (b, c_out, *k)."""
@@ -173,6 +168,10 @@ class SpectralConv(nn.Module):
             wavenumbers = kept(points, modes)
             rows.append(slice(modes // 2 + wavenumbers.start, modes // 2 + wavenumbers.stop))
         return (*rows, slice(0, min(self.modes[-1], grid[-1]) // 2 + 1))
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return getattr(self, self._pairs[0]).dtype
 
     def _complex(self, name: str, dtype: torch.dtype) -> Tensor:
         return torch.view_as_complex(getattr(self, name).to(dtype))
