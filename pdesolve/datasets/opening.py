@@ -165,7 +165,7 @@ def _missing(path: Path) -> DataError:
 def _explained(path: Path, error: OSError) -> DataError:
     text = str(error)
     size = path.stat().st_size
-    if "lock" in text:
+    if "unable to lock file" in text:
         return FileBusyError(
             "another process is writing it", file=path, advice="wait until it has finished"
         )
