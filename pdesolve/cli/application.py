@@ -22,6 +22,7 @@ def run(verb: str, task: Callable[[Any, Path], dict[str, float]], arguments: Seq
         UsageError: an override that the config does not know.
     """
     import hydra
+    from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
     overrides = [a for a in arguments if not a.startswith("-")]
@@ -36,7 +37,7 @@ def run(verb: str, task: Callable[[Any, Path], dict[str, float]], arguments: Seq
 
     @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=verb)
     def application(config: Any) -> None:
-        folder = Path(hydra.core.hydra_config.HydraConfig.get().runtime.output_dir)
+        folder = Path(HydraConfig.get().runtime.output_dir)
         refuse_allow_from_file(config, overrides)
         OmegaConf.resolve(config)
         write_text(folder / "config.yaml", OmegaConf.to_yaml(config))

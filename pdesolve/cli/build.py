@@ -6,6 +6,7 @@ Only pdesolve, torch.optim and neuralop.models are open; a user adds a package o
 """
 
 from collections.abc import Sequence
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -30,7 +31,7 @@ def build(node: Any, *, allow: Sequence[str] = (), **arguments: Any) -> Any:
     from omegaconf import OmegaConf
 
     plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-    if not plain or "_target_" not in plain:
+    if not isinstance(plain, dict) or "_target_" not in plain:
         return None
     for target in _targets(plain):
         located(target, allow=allow)
@@ -39,7 +40,9 @@ def build(node: Any, *, allow: Sequence[str] = (), **arguments: Any) -> Any:
     # in_channels and out_channels reach even a class that hides its signature.
     always = {"in_channels", "out_channels"} if takes_any else set()
     known = {k: v for k, v in arguments.items() if k in named or k in always}
-    return instantiate(plain, _convert_="all", **known)
+    # The arguments do not pass through Hydra, which would turn a Grid into a dictionary.
+    factory = instantiate(plain | {"_partial_": True}, _convert_="all")
+    return partial(factory, **known) if plain.get("_partial_") else factory(**known)
 
 
 def located(target: str, *, allow: Sequence[str]) -> Any:

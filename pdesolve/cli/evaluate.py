@@ -28,7 +28,8 @@ def evaluate(config: Any, folder: Path) -> dict[str, float]:
     if not tests:
         raise UsageError(f"{dataset.path} has no split {config.split!r}: see its folder data/")
     model = trained_model(Path(config.run), trained, train, config.allow)
-    return judge(model, Sets(train, None, tests), folder, config)
+    title = f"{trained.operator._target_.rpartition('.')[2]} on {dataset.name}, {config.split}"
+    return judge(model, Sets(train, None, tests), folder, config, title=title)
 
 
 def run_config(run: str) -> Any:
@@ -55,11 +56,8 @@ def run_config(run: str) -> Any:
 
 
 def trained_model(run: Path, trained: Any, dataset: Any, allow: Sequence[str]) -> Any:
-    """Load the model of a run; a foreign class is built again from the run's config."""
-    from .. import artifacts
-    from .train import built_model
+    """Load the model of a training run."""
+    from .train import saved_model
 
-    if artifacts.is_foreign(run / "model"):
-        trained.allow = list(allow)
-        return artifacts.load(run / "model", model=built_model(trained, dataset))
-    return artifacts.load(run / "model")
+    trained.allow = list(allow)
+    return saved_model(run / "model", trained, dataset)

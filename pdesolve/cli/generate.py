@@ -19,7 +19,7 @@ def generate(config: Any, folder: Path) -> dict[str, float]:
     A killed run goes on where it stopped: samples on disk whose hash is right are kept, and each
     sample's random numbers depend on the dataset's seed, the split and its index alone.
     """
-    from ..datasets.writer import write_manifest
+    from ..datasets.manifest import write_manifest
     from .build import build
     from .failures import UsageError
 
@@ -180,7 +180,7 @@ def _draw(dataset: Path, folder: Path) -> None:
     from ..datasets.reader import open_dataset
     from ..evaluation.pictures import draw_samples
 
-    for split in sorted(p.name for p in (dataset / "data").iterdir() if p.is_dir()):
-        opened = open_dataset(dataset, split=split, in_memory=False)
-        count = min(4, len(opened))
-        draw_samples(folder / f"{split}.png", opened.batch(range(count)), opened)
+    for split in ("train", "valid", "test"):
+        if (dataset / "data" / split).is_dir():
+            opened = open_dataset(dataset, split=split, in_memory=False)
+            draw_samples(folder / f"{split}.png", opened.batch(range(min(4, len(opened)))), opened)

@@ -1,15 +1,114 @@
 """A trained model judged on test sets: figures with their references, pictures, one page."""
 
-from collections.abc import Sequence
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .sets import Sets, residual_of
+
 
 def judge(
-    model: Any, sets: Any, folder: Path, config: Any, *, history: Sequence[dict] = ()
-) -> dict[str, float]:
+    model: Any,
+    sets: Sets,
+    folder: Path,
+    config: Any,
+    *,
+    title: str,
+    history: Sequence[Mapping[str, Any]] = (),
+    run_figures: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
     """Return `test/...` and `test@33/...` figures and write `report.html` with its pictures.
 
     Beside each figure stand what a reader should compare it with: the training mean, and at
     another resolution the trivial rival, predicting at the training resolution and interpolating.
+
+    Args:
+        model: predicts physical fields.
+        sets: the training set gives the mean, the test sets judge.
+        folder: of the run.
+        config: the run's config, shown in the report; `config.trainer` is not needed.
+        title: of the page.
+        history: the log of the training, if there was one.
+        run_figures: figures of the run itself, such as seconds and parameters.
     """
+    from .. import evaluation
+    from ..evaluation.pictures import gallery, loss_picture
+    from ..evaluation.report import flat_metrics, write_report
+
+    device = next(model.parameters()).device
+    metrics, references, pictures = dict(run_figures or {}), {}, []
+    for label, test in sets.test.items():
+        prefix = f"test{label}"
+        values = evaluation.per_sample(model, test, residual=residual_of(test), device=device)
+        metrics |= named(prefix, evaluation.summarize(values))
+        for reference, figures in compared(model, sets, label, device).items():
+            references.setdefault(reference, {}).update(named(prefix, figures))
+        pictures += gallery(
+            model,
+            test,
+            values["l2"],
+            training_grid=sets.train.grid if label else None,
+            prefix=f"{prefix}_" if label else "",
+            device=device,
+        )
+    if history:
+        pictures.append(loss_picture(history))
+    findings = found(title, metrics, references, pictures, sets, config, device)
+    write_report(folder, findings)
+    return flat_metrics(findings)
+
+
+def compared(model: Any, sets: Sets, label: str, device: Any) -> dict[str, dict[str, float]]:
+    """Return the l2 and h1 of the references on one test set, by the name of the reference.
+
+    The training mean is a field at the training resolution; elsewhere the reference is the rival.
+    """
+    from .. import evaluation
+
+    if not label:
+        mean = evaluation.training_mean(sets.train)
+        figures = evaluation.evaluate(mean, sets.test[""], device=device)
+        return {"training mean": {name: figures[name] for name in ("l2", "h1")}}
+    # Where the model knows its zero on the wall, the interpolation may know it too.
+    operator = getattr(model, "operator", model)
+    wall = 0.0 if getattr(operator, "zero_on_boundary", False) else None
+    coarse, fine = sets.test[""], sets.test[label]
+    figures = evaluation.across_resolutions(model, coarse, fine, wall_value=wall, device=device)
+    return {"interpolation": {name: figures[f"interpolated_{name}"] for name in ("l2", "h1")}}
+
+
+def named(prefix: str, figures: Mapping[str, float]) -> dict[str, float]:
+    """Return the figures with the name of their test set in front."""
+    return {f"{prefix}/{name}": value for name, value in figures.items()}
+
+
+def found(
+    title: str, metrics: Any, references: Any, pictures: Any, sets: Sets, config: Any, device: Any
+) -> Any:
+    """Return everything that the page shows."""
+    from omegaconf import OmegaConf
+
+    from ..evaluation.report import Findings, environment
+
+    train, tests = sets.train, next(iter(sets.test.values()), None)
+    points = " x ".join(map(str, train.grid.shape))
+    summary = (
+        f"{', '.join(train.input_names)} to {', '.join(train.output_names)} on {points} points, "
+        f"{len(train)} training and {len(tests) if tests else 0} test samples."
+    )
+    data = {"name": train.name, "path": str(train.path), "training data hash": train.data_hash}
+    data |= {f"test{label} data hash": test.data_hash for label, test in sets.test.items()}
+    return Findings(
+        title=title,
+        summary=summary,
+        metrics=metrics,
+        references=references,
+        pictures=pictures,
+        dataset=data,
+        environment=dict(environment(device)),
+        command=shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]]),
+        configuration=OmegaConf.to_yaml(config),
+    )

@@ -22,11 +22,12 @@ def train(config: Any, folder: Path) -> dict[str, float]:
 
     from .. import artifacts, training
     from .build import build
+    from .judge import judge
     from .sets import open_sets
 
     sets = open_sets(config)
     torch.manual_seed(config.seed.init)
-    model = built_model(config, sets.train)
+    model = starting_model(config, sets.train)
     allow = config.allow
     with stopping() as stopped:
         try:
@@ -47,25 +48,45 @@ def train(config: Any, folder: Path) -> dict[str, float]:
             raise Stopped(stopped[0], resume_hint(interrupted, folder)) from interrupted
     if not training.is_main_process():
         return {}
-    metrics = judged(model, sets, folder, config, result)
+    metrics = judge(
+        model,
+        sets,
+        folder,
+        config,
+        title=f"{config.operator._target_.rpartition('.')[2]} on {config.dataset.name}",
+        history=result.history,
+        run_figures={
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "seconds": result.seconds,
+        },
+    )
     metadata = {**sets.train.metadata(), "metrics": metrics}
     artifacts.save(model, folder / "model", metadata=metadata)
     return metrics
 
 
-def built_model(config: Any, dataset: Any) -> Any:
-    """Return the operator of a config inside `Normalized`, or the saved model that `init` names."""
-    from .. import artifacts
+def starting_model(config: Any, dataset: Any) -> Any:
+    """Return the model to train: a new one, or the saved one that `init` names.
+
+    A saved pdesolve model brings its own architecture and statistics; the config's operator is
+    then not used. A saved model of a foreign class needs the config to build it.
+    """
+    if config.get("init"):
+        return saved_model(Path(config.init), config, dataset)
+    return new_model(config, dataset)
+
+
+def new_model(config: Any, dataset: Any) -> Any:
+    """Return the operator of a config inside `Normalized`, with the statistics of a dataset."""
     from ..layers import Normalized
     from .build import build
 
-    if config.get("init"):
-        return artifacts.load(Path(config.init))
     operator = build(
         config.operator,
         allow=config.allow,
         in_channels=dataset.in_channels,
         out_channels=dataset.out_channels,
+        condition_dim=dataset.condition_dim,
         domain=dataset.grid,
     )
     statistics = dataset.normalization()
@@ -75,14 +96,13 @@ def built_model(config: Any, dataset: Any) -> Any:
     return Normalized(operator, **statistics)
 
 
-def judged(model: Any, sets: Any, folder: Path, config: Any, result: Any) -> dict[str, float]:
-    """Evaluate the trained model on the test sets and write the report."""
-    from .judge import judge
+def saved_model(folder: Path, config: Any, dataset: Any) -> Any:
+    """Load a saved model; one of a foreign class is built from the config and filled."""
+    from .. import artifacts
 
-    return judge(model, sets, folder, config, history=result.history) | {
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "seconds": result.seconds,
-    }
+    if config.operator._target_.startswith("pdesolve."):
+        return artifacts.load(folder)
+    return artifacts.load(folder, model=new_model(config, dataset))
 
 
 @contextmanager
