@@ -84,12 +84,22 @@ def test_origin_of_the_figures_is_told():
 
 @pytest.mark.parametrize(
     "place",
-    ["title", "summary", "command", "configuration", "dataset", "environment", "references"],
+    [
+        "title",
+        "summary",
+        "command",
+        "configuration",
+        "dataset",
+        "environment",
+        "references",
+        "pictures",
+    ],
 )
 def test_every_text_is_escaped(place):
     evil = '<script>alert("&")</script>'
     values = {"dataset": {evil: evil}, "environment": {evil: evil}}
     values["references"] = {evil: {"test/l2": 0.1}}
+    values["pictures"] = [Picture("a", evil, b"")]
     html = page(replace(FINDINGS, **{place: values.get(place, evil)}))
     assert "<script>" not in html
     assert "&lt;script&gt;" in html

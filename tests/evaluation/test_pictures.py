@@ -5,29 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from pdesolve.batch import Batch
+from pdesolve.datasets import from_arrays
 from pdesolve.evaluation import per_sample
 from pdesolve.evaluation.pictures import draw_samples, gallery, loss_picture
 from pdesolve.grid import Grid
-
-
-class Stored:
-    """Samples in memory, with what the pictures ask of a dataset."""
-
-    input_names = ("coefficient",)
-    output_names = ("solution",)
-    units = {"solution": "K"}  # noqa: RUF012
-    grid = Grid((6, 6), 1.0, True)
-
-    def __init__(self, x):
-        self.x = x
-
-    def __len__(self):
-        return len(self.x)
-
-    def batch(self, indices):
-        x = self.x[list(indices)]
-        return Batch(x, 2 * x, self.grid)
 
 
 def size(png):
@@ -38,7 +19,9 @@ def size(png):
 
 @pytest.fixture
 def dataset(generator):
-    return Stored(torch.randn(4, 1, 6, 6, generator=generator))
+    x = torch.randn(4, 1, 6, 6, generator=generator)
+    names = {"input_names": ["coefficient"], "output_names": ["solution"]}
+    return from_arrays(x, 2 * x, grid=Grid((6, 6), 1.0, True), units={"solution": "K"}, **names)
 
 
 def test_gallery_shows_the_worst_sample_first_then_curves(dataset):
