@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
@@ -12,9 +13,18 @@ import torch.distributed as dist
 TIMEOUT = timedelta(seconds=300)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where this process is: its device, and its rank among `world` processes."""
+
+    device: torch.device
+    rank: int = 0
+    world: int = 1
+
+
 @contextmanager
-def processes(device: torch.device) -> Iterator[tuple[int, int]]:
-    """Yield (rank, number of processes) as a context.
+def processes(device: torch.device) -> Iterator[Place]:
+    """Yield this process's place as a context.
 
     A process group that the caller made is used; under torchrun one is made, and closed at the
     end: gloo for tensors on the CPU, nccl for those on GPUs.
@@ -24,7 +34,10 @@ def processes(device: torch.device) -> Iterator[tuple[int, int]]:
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=TIMEOUT)
     try:
-        yield (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        if dist.is_initialized():
+            yield Place(device, dist.get_rank(), dist.get_world_size())
+        else:
+            yield Place(device)
     finally:
         if ours:
             dist.destroy_process_group()
@@ -48,6 +61,6 @@ def all_sum(values: Sequence[float]) -> list[float]:
 
 def is_main_process() -> bool:
     """Whether this process is the one that writes files, also after the group was closed."""
-    return (
-        int(os.environ.get("RANK", 0)) == 0 if not dist.is_initialized() else dist.get_rank() == 0
-    )
+    if dist.is_initialized():
+        return dist.get_rank() == 0
+    return int(os.environ.get("RANK", 0)) == 0

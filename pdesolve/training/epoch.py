@@ -6,20 +6,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from ..datasets import Loader
-from .augmentation import Augmentation
+from ..datasets import Dataset, Loader
 from .checkpoint import Checkpoint, Checkpoints
-from .distributed import all_sum
+from .distributed import Place, all_sum
 from .progress import Bar
+from .recipe import Recipe
 from .record import Line, Record
-from .schedules import Period
 from .settings import Settings
 from .state import TrainState, weights
-from .step import Measure, Numbered, take_step
+from .step import Numbered, Step, take_step
+from .validation import relative_l2
 
 
 class Interrupted(Exception):
@@ -32,14 +31,10 @@ class Run:
 
     Args:
         model: what the objective calls; under torchrun the model inside DDP.
-        train: the batches of this process.
-        judge: model -> validation error; None validates nothing.
-        measure: (model, batch) -> loss.
-        augmentation: of training batches.
-        schedule_per: when the learning rate moves on.
-        settings: all numbers.
-        device: where tensors go.
-        rank: 0 is the process that writes.
+        loader: training batches of this process.
+        valid: the validation set, or None.
+        recipe: the caller's choices.
+        place: device and rank; rank 0 is the process that writes.
         stop: asked after each step.
         checkpoints: None without a folder.
         identity: what a run that continues this one must have in common with it.
@@ -47,19 +42,20 @@ class Run:
     """
 
     model: nn.Module
-    train: Loader
-    judge: Callable[[nn.Module], float] | None
-    measure: Measure
-    augmentation: Augmentation | None
-    schedule_per: Period
-    settings: Settings
-    device: torch.device
-    rank: int
+    loader: Loader
+    valid: Dataset | None
+    recipe: Recipe
+    place: Place
     stop: Callable[[], bool]
     checkpoints: Checkpoints | None
     identity: dict[str, Any]
     record: Record
     bar: Bar
+
+    @property
+    def settings(self) -> Settings:
+        """All numbers."""
+        return self.recipe.settings
 
 
 def train_epoch(run: Run, state: TrainState) -> None:
@@ -69,39 +65,20 @@ def train_epoch(run: Run, state: TrainState) -> None:
         Interrupted: run.stop() was true after a step; the state is saved.
         NonFiniteError: a loss or gradient was not finite.
     """
-    settings = run.settings
     run.model.train()
     clock = time.perf_counter()
-    for batches in _batches_of_steps(run, state.epoch, state.cursor):
+    for batches in _batches_of_steps(run, state):
         step = take_step(
-            run.model,
-            state.optimizer,
-            batches,
-            run.measure,
-            number=state.step,
-            rank=run.rank,
-            settings=settings,
+            run.model, state.optimizer, batches, run.recipe, run.place, number=state.step
         )
-        if run.schedule_per == "step":
+        if run.recipe.schedule.per == "step":
             state.scheduler.step()
         now = time.perf_counter()
         state.advance(step, len(batches), now - clock)
         clock = now
-        rate = state.optimizer.param_groups[0]["lr"]
-        run.bar.show(state.step, state.epoch, loss=step.loss, rate=rate)
-        if _due(settings.log_every, state.step):
-            run.record.write(
-                {
-                    "epoch": state.epoch + 1,
-                    "step": state.step,
-                    "step/loss": step.loss,
-                    "step/gradient_norm": step.gradient_norm,
-                    "rate": rate,
-                    "seconds": state.seconds,
-                }
-            )
+        _report(run, state, step)
         stopping = all_sum([run.stop()])[0] > 0
-        if stopping or _due(settings.checkpoint_every, state.step):
+        if stopping or _due(run.settings.checkpoint_every, state.step):
             save(run, state)
         if stopping:
             raise Interrupted(f"stopped after step {state.step}")
@@ -118,8 +95,10 @@ def close_epoch(run: Run, state: TrainState) -> None:
         "train/loss": state.loss_sum / state.samples,
         "rate": state.optimizer.param_groups[0]["lr"],
     }
-    if run.judge is not None and (_due(settings.validate_every, epoch) or epoch == settings.epochs):
-        line["valid/l2"] = run.judge(state.judged_model)
+    if run.valid is not None and (_due(settings.validate_every, epoch) or epoch == settings.epochs):
+        line["valid/l2"] = relative_l2(
+            state.judged_model, run.valid, run.place, batch_size=settings.batch_size
+        )
         run.bar.show(state.step, state.epoch, valid=line["valid/l2"])
     state.seconds += time.perf_counter() - clock
     line["seconds"] = state.seconds
@@ -141,41 +120,51 @@ def finished(state: TrainState, settings: Settings) -> bool:
 
 def save(run: Run, state: TrainState) -> None:
     """Write a checkpoint of the state, if there is a folder and this is the process to do it."""
-    if run.checkpoints is not None and run.rank == 0:
+    if run.checkpoints is not None and run.place.rank == 0:
         more = {"identity": run.identity, "log": run.record.position()}
         run.checkpoints.save(state.step, state.checkpoint(**more))
 
 
-def _batches_of_steps(run: Run, epoch: int, first: int) -> Iterator[list[Numbered]]:
-    """Yield the batches of each step, on the device and augmented, with their indices."""
-    loader, settings = run.train, run.settings
+def _batches_of_steps(run: Run, state: TrainState) -> Iterator[list[Numbered]]:
+    """Yield the batches of each step that remains, on the device and augmented, with indices."""
+    loader, settings, augmentation = run.loader, run.settings, run.recipe.augmentation
+    epoch, first = state.epoch, state.cursor
     order = loader.order(epoch)
     step: list[Numbered] = []
     for number, batch in enumerate(loader.batches(epoch, first=first), start=first):
         indices = order[number * settings.batch_size :][: len(batch)]
-        batch = batch.to(run.device)
-        if run.augmentation is not None:
-            batch = run.augmentation(batch, indices, seed=settings.seed, epoch=epoch)
+        batch = batch.to(run.place.device)
+        if augmentation is not None:
+            batch = augmentation(batch, indices, seed=settings.seed, epoch=epoch)
         step.append((batch, indices))
         if len(step) == settings.accumulate or number + 1 == len(loader):
             yield step
             step = []
 
 
+def _report(run: Run, state: TrainState, step: Step) -> None:
+    rate = state.optimizer.param_groups[0]["lr"]
+    run.bar.show(state.step, state.epoch, loss=step.loss, rate=rate)
+    if _due(run.settings.log_every, state.step):
+        line = {"epoch": state.epoch + 1, "step": state.step, "step/loss": step.loss}
+        line |= {"step/gradient_norm": step.gradient_norm, "rate": rate}
+        run.record.write(line | {"seconds": state.seconds})
+
+
 def _keep_best(run: Run, state: TrainState, line: Line) -> None:
     state.best = line
     if run.settings.keep == "best":
         state.best_weights = weights(state.judged_model)
-    if run.checkpoints is not None and run.rank == 0:
+    if run.checkpoints is not None and run.place.rank == 0:
         run.checkpoints.save_best(Checkpoint(state.judged_model.state_dict(), line))
 
 
 def _advance_schedule(run: Run, state: TrainState, line: Line) -> None:
-    if run.schedule_per != "epoch":
+    if run.recipe.schedule.per != "epoch":
         return
     if not isinstance(state.scheduler, ReduceLROnPlateau):
         state.scheduler.step()
-    elif run.judge is None:
+    elif run.valid is None:
         state.scheduler.step(line["train/loss"])
     elif "valid/l2" in line:
         state.scheduler.step(line["valid/l2"])

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..datasets import Dataset
-from .settings import Settings
+from .recipe import Recipe
 
 # A run may move to another device, and may be kept differently.
 FREE_SETTINGS = ("device", "keep")
@@ -38,9 +38,20 @@ def describe(value: Any) -> Any:
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
-def describe_settings(settings: Settings) -> dict[str, Any]:
-    """Return the settings that a continued run must share."""
-    return {k: v for k, v in describe(settings).items() if k not in FREE_SETTINGS}
+def describe_run(
+    model: nn.Module, train: Dataset, valid: Dataset | None, recipe: Recipe, world: int
+) -> dict[str, Any]:
+    """Return all that a run must share with the one that it continues."""
+    choices = {field.name: describe(getattr(recipe, field.name)) for field in fields(recipe)}
+    for name in FREE_SETTINGS:
+        del choices["settings"][name]
+    return {
+        **choices,
+        "model": describe_model(model),
+        "train": describe_data(train),
+        "valid": describe_data(valid),
+        "processes": world,
+    }
 
 
 def describe_model(model: nn.Module) -> dict[str, Any]:

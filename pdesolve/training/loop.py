@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +15,17 @@ from ..datasets import Dataset, Loader
 from ..losses import RelativeL2
 from .augmentation import Augmentation
 from .checkpoint import Checkpoint, Checkpoints
-from .distributed import local_device, processes
+from .distributed import Place, local_device, processes
 from .epoch import Run, close_epoch, finished, train_epoch
-from .identity import (
-    check_same_run,
-    describe,
-    describe_data,
-    describe_model,
-    describe_settings,
-)
+from .identity import check_same_run, describe_run
 from .objective import Loss, Objective, one_step
 from .optimizers import AdamW, MakeOptimizer
 from .progress import Bar
+from .recipe import Recipe
 from .record import Line, Record
 from .schedules import OneCycle, Schedule
 from .settings import Settings
-from .state import TrainState, averaged
-from .step import Measure
-from .validation import relative_l2
+from .state import TrainState
 
 
 @dataclass(frozen=True)
@@ -100,74 +92,67 @@ def fit(
         CheckpointError: all checkpoints of the folder are damaged.
         OSError: a checkpoint could not be written; the previous one is intact.
     """
-    _check(train, valid, augmentation, settings)
+    recipe = Recipe(loss, objective, optimizer, schedule, augmentation, settings)
+    recipe.check(train, valid)
     device = local_device(torch.device(settings.device or next(model.parameters()).device))
-    with processes(device) as (rank, world), _own_randomness(device):
-        model.to(device)
-        ours = {"batch_size": settings.batch_size, "rank": rank, "world": world}
-        batches = Loader(train, seed=settings.seed, **ours)
-        judge = (
-            None if valid is None else partial(relative_l2, dataset=valid, device=device, **ours)
+    with processes(device) as place, _own_randomness(device):
+        return _trained(
+            model.to(device),
+            train,
+            valid,
+            recipe,
+            place,
+            folder=None if folder is None else Path(folder),
+            stop=stop or (lambda: False),
+            resume=resume,
+            shown=progress and place.rank == 0,
         )
-        steps = settings.epochs * math.ceil(len(batches) / settings.accumulate)
-        rule = optimizer(model)
-        state = TrainState(
-            model, rule, schedule.build(rule, steps), averaged(model, settings.ema_decay)
+
+
+def _trained(
+    model: nn.Module,
+    train: Dataset,
+    valid: Dataset | None,
+    recipe: Recipe,
+    place: Place,
+    *,
+    folder: Path | None,
+    stop: Callable[[], bool],
+    resume: bool,
+    shown: bool,
+) -> FitResult:
+    settings = recipe.settings
+    loader = Loader(
+        train, settings.batch_size, seed=settings.seed, rank=place.rank, world=place.world
+    )
+    steps = settings.epochs * math.ceil(len(loader) / settings.accumulate)
+    state = TrainState.start(model, recipe, steps)
+    same = describe_run(model, train, valid, recipe, place.world)
+    checkpoints = None if folder is None else Checkpoints(folder / "checkpoints")
+    position = _restored(state, checkpoints, same, resume=resume, keep=settings.keep)
+    writes = folder if place.rank == 0 else None
+    with (
+        closing(Record(writes, position=position, step=state.step)) as record,
+        Bar(steps, shown=shown) as bar,
+    ):
+        run = Run(
+            model if place.world == 1 else DistributedDataParallel(model),
+            loader,
+            valid,
+            recipe,
+            place,
+            stop=stop,
+            checkpoints=checkpoints,
+            identity=same,
+            record=record,
+            bar=bar,
         )
-        same = {
-            "settings": describe_settings(settings),
-            "model": describe_model(model),
-            "loss": describe(loss),
-            "objective": describe(objective),
-            "optimizer": describe(optimizer),
-            "schedule": describe(schedule),
-            "augmentation": describe(augmentation),
-            "train": describe_data(train),
-            "valid": describe_data(valid),
-            "processes": world,
-        }
-        checkpoints = None if folder is None else Checkpoints(Path(folder) / "checkpoints")
-        position = _restored(state, checkpoints, same, resume=resume, keep=settings.keep)
-        writes = Path(folder) if folder is not None and rank == 0 else None
-        with (
-            closing(Record(writes, position=position, step=state.step)) as record,
-            Bar(steps, shown=progress and rank == 0) as bar,
-        ):
-            run = Run(
-                model if world == 1 else DistributedDataParallel(model),
-                train=batches,
-                judge=judge,
-                measure=Measure(objective, loss, settings.precision == "bfloat16", device.type),
-                augmentation=augmentation,
-                schedule_per=schedule.per,
-                settings=settings,
-                device=device,
-                rank=rank,
-                stop=stop or (lambda: False),
-                checkpoints=checkpoints,
-                identity=same,
-                record=record,
-                bar=bar,
-            )
-            while not finished(state, settings):
-                train_epoch(run, state)
-                close_epoch(run, state)
-        model.load_state_dict(state.best_weights or state.judged_model.state_dict())
-        model.eval()
+        while not finished(state, settings):
+            train_epoch(run, state)
+            close_epoch(run, state)
+    model.load_state_dict(state.best_weights or state.judged_model.state_dict())
+    model.eval()
     return FitResult(state.best or record.epochs[-1], record.epochs, state.seconds)
-
-
-def _check(
-    train: Dataset, valid: Dataset | None, augmentation: Augmentation | None, settings: Settings
-) -> None:
-    for name in ("patience", "keep"):
-        if valid is None and getattr(settings, name) not in (None, "last"):
-            raise ValueError(
-                f"{name} is {getattr(settings, name)!r} without a validation set, expected one: "
-                f"give valid=, or split one off with datasets.split"
-            )
-    if augmentation is not None:
-        augmentation.check(train)
 
 
 def _restored(

@@ -80,11 +80,12 @@ class OrthogonalMomentum(Optimizer):
                 parameter.add_(update, alpha=-length)
 
     def _nesterov(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
-        state = self.state[parameter]
+        state, gradient = self.state[parameter], parameter.grad
+        assert gradient is not None
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
-        momentum = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-        return parameter.grad.lerp(momentum, group["momentum"])
+        momentum = state["momentum"].lerp_(gradient, 1 - group["momentum"])
+        return gradient.lerp(momentum, group["momentum"])
 
 
 def orthogonalized(matrices: Matrices) -> Matrices:

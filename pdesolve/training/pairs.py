@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 
-def trainable(model: nn.Module) -> list[Tensor]:
+def trainable(model: nn.Module) -> list[nn.Parameter]:
     """Return the parameters that ask for a gradient.
 
     Raises:

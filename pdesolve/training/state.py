@@ -10,6 +10,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from .checkpoint import Checkpoint
+from .recipe import Recipe
 from .record import Line
 from .step import Step
 from .tree import flatten, unflatten
@@ -23,7 +24,7 @@ class TrainState:
         model: the model, in whatever state training has brought it.
         optimizer: with its moments.
         scheduler: with the position in the schedule.
-        average: exponentially averaged weights, or None.
+        average: averaged weights, a ← ema_decay a + (1 - ema_decay) w after each step; or None.
         step: optimiser steps done.
         epoch: the epoch under way, from 0.
         cursor: batches of this epoch that are done.
@@ -48,6 +49,17 @@ class TrainState:
     seconds: float = 0.0
 
     COUNTERS: ClassVar = ("step", "epoch", "cursor", "loss_sum", "samples", "best", "seconds")
+
+    @staticmethod
+    def start(model: nn.Module, recipe: Recipe, steps: int) -> "TrainState":
+        """Return the state before the first of `steps` steps."""
+        optimizer = recipe.optimizer(model)
+        scheduler = recipe.schedule.build(optimizer, steps)
+        decay = recipe.settings.ema_decay
+        average = None
+        if decay is not None:
+            average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+        return TrainState(model, optimizer, scheduler, average)
 
     @property
     def judged_model(self) -> nn.Module:
@@ -87,13 +99,6 @@ class TrainState:
         self.scheduler.load_state_dict(unflatten(state["scheduler"], tensors))
         for name in self.COUNTERS:
             setattr(self, name, state[name])
-
-
-def averaged(model: nn.Module, decay: float | None) -> AveragedModel | None:
-    """Return a copy of the model that follows its weights slowly, a ← decay a + (1 - decay) w."""
-    if decay is None:
-        return None
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,27 +13,12 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from ..batch import Batch
-from .distributed import all_sum
+from .distributed import Place, all_sum
 from .guard import explain
-from .objective import Loss, Objective
-from .settings import Settings
+from .recipe import Recipe
 
 # A batch and where its samples are in the training set.
 Numbered = tuple[Batch, Sequence[int]]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """(model, batch) -> loss, under autocast if the settings say so."""
-
-    objective: Objective
-    loss: Loss
-    half: bool
-    device_type: str
-
-    def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
-        with torch.autocast(self.device_type, torch.bfloat16, enabled=self.half):
-            return self.objective(model, batch, self.loss)
 
 
 @dataclass(frozen=True)
@@ -48,13 +34,20 @@ def take_step(
     model: nn.Module,
     optimizer: Optimizer,
     batches: Sequence[Numbered],
-    measure: Measure,
+    recipe: Recipe,
+    place: Place,
     *,
     number: int,
-    rank: int,
-    settings: Settings,
 ) -> Step:
     """Change the weights once, by the mean loss over all samples of the batches.
+
+    Args:
+        model: what the objective calls, perhaps inside DDP.
+        optimizer: of its parameters.
+        batches: of this process, accumulated.
+        recipe: loss, objective and settings.
+        place: device and rank.
+        number: of the step, which with the seed determines dropout.
 
     Raises:
         NonFiniteError: loss or gradient is not finite; the optimiser has not moved the weights.
@@ -63,9 +56,9 @@ def take_step(
 
     def closure() -> float:
         # The same for each evaluation of a line search, and for a run that is resumed here.
-        torch.manual_seed(seed_of(settings.seed, number, rank))
+        torch.manual_seed(seed_of(recipe.settings.seed, number, place.rank))
         optimizer.zero_grad()
-        done.append(_gradient(model, batches, measure, settings.clip_norm))
+        done.append(_gradient(model, batches, recipe, place))
         return done[-1].loss
 
     optimizer.step(closure)
@@ -73,27 +66,33 @@ def take_step(
     return done[0]
 
 
-def _gradient(
-    model: nn.Module, batches: Sequence[Numbered], measure: Measure, clip_norm: float | None
-) -> Step:
-    ranks = isinstance(model, DistributedDataParallel)
-    samples, processes = all_sum([sum(len(batch) for batch, _ in batches), 1])
+def _gradient(model: nn.Module, batches: Sequence[Numbered], recipe: Recipe, place: Place) -> Step:
+    samples = all_sum([sum(len(batch) for batch, _ in batches)])[0]
     total = torch.zeros((), dtype=torch.float64)
-    for place, (batch, _) in enumerate(batches):
-        # Gradients are exchanged once a step, with the last batch.
-        waits = ranks and place + 1 < len(batches)
-        with model.no_sync() if waits else nullcontext():  # pyright: ignore
-            loss = measure(model, batch)
+    for i, (batch, _) in enumerate(batches):
+        # Processes exchange gradients once a step, with the last batch.
+        with nullcontext() if i + 1 == len(batches) else _without_exchange(model):
+            loss = _loss(model, batch, recipe)
             # Means of unequal batches do not average to the mean over samples; torch averages
-            # gradients over processes, hence the factor.
+            # gradients over processes, hence the second factor.
             share = len(batch) / samples
-            (loss * (share * processes)).backward()
+            (loss * (share * place.world)).backward()
         total = total + loss.detach().to("cpu", torch.float64) * share
     mean = all_sum([total.item()])[0]
-    norm = _gradient_norm(model, clip_norm)
+    norm = _gradient_norm(model, recipe.settings.clip_norm)
     if not (math.isfinite(mean) and math.isfinite(norm)):
-        raise _broken(model, batches, measure)
+        raise _broken(model, batches, recipe)
     return Step(mean, int(samples), norm)
+
+
+def _without_exchange(model: nn.Module) -> AbstractContextManager:
+    return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
+
+
+def _loss(model: nn.Module, batch: Batch, recipe: Recipe) -> Tensor:
+    half = recipe.settings.precision == "bfloat16"
+    with torch.autocast(batch.x.device.type, torch.bfloat16, enabled=half):
+        return recipe.objective(model, batch, recipe.loss)
 
 
 def _gradient_norm(model: nn.Module, clip_norm: float | None) -> float:
@@ -104,9 +103,10 @@ def _gradient_norm(model: nn.Module, clip_norm: float | None) -> float:
     return norm.item()
 
 
-def _broken(model: nn.Module, batches: Sequence[Numbered], measure: Measure) -> ArithmeticError:
+def _broken(model: nn.Module, batches: Sequence[Numbered], recipe: Recipe) -> ArithmeticError:
     inner = model.module if isinstance(model, DistributedDataParallel) else model
-    errors = [explain(inner, batch, indices, measure) for batch, indices in batches]
+    evaluate = partial(_loss, recipe=recipe)
+    errors = [explain(inner, batch, indices, evaluate) for batch, indices in batches]
     return next((e for e in errors if e.samples), errors[0])
 
 

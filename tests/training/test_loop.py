@@ -6,6 +6,7 @@ import torch
 from pdesolve.losses import RelativeL2
 from pdesolve.training import AdamW, Interrupted, OneCycle, Settings, fit, one_step
 from pdesolve.training.checkpoint import Checkpoint
+from pdesolve.training.distributed import Place
 from pdesolve.training.validation import relative_l2
 
 SHORT = Settings(epochs=3, batch_size=5)
@@ -115,7 +116,7 @@ def test_best_weights_are_kept_on_demand(tiny, tmp_path, on_disk):
         settings=Settings(epochs=12, batch_size=8, keep="best"),
     )
     assert result.best["epoch"] < 12
-    error = relative_l2(model, valid, batch_size=8, device=torch.device("cpu"))
+    error = relative_l2(model, valid, Place(torch.device("cpu")), batch_size=8)
     assert error == result.best["valid/l2"]
     if on_disk:
         best = Checkpoint.read(tmp_path / "checkpoints" / "best.safetensors")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).with_name("tiny.py")
-PLAIN = {"settings": {"epochs": 40, "batch_size": 5, "checkpoint_every": 3, "log_every": 4}}
+PLAIN = {"settings": {"epochs": 20, "batch_size": 5, "checkpoint_every": 3, "log_every": 4}}
 FULL = {
     "optimizer": "Muon",
     "augmentation": True,

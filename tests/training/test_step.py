@@ -4,23 +4,20 @@ from torch import nn
 
 from pdesolve.losses import RelativeL2
 from pdesolve.training import LBFGS, AdamW, OneCycle, Settings, fit, one_step
-from pdesolve.training.step import Measure, take_step
+from pdesolve.training.distributed import Place
+from pdesolve.training.recipe import Recipe
+from pdesolve.training.step import take_step
 
 CONSTANT = OneCycle(warmup=0.0, start=1.0, end=1.0)
-
-
-def measure(device, *, half=False):
-    return Measure(one_step, RelativeL2(), half, device.type)
 
 
 def gradients(tiny, batches, device, *, dtype=torch.float64, half=False, clip_norm=None):
     model = tiny.TinyModel(dropout=0.0).to(device, dtype)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
     batches = [(batch.to(device), range(len(batch))) for batch in batches]
-    settings = Settings(clip_norm=clip_norm)
-    step = take_step(
-        model, optimizer, batches, measure(device, half=half), number=0, rank=0, settings=settings
-    )
+    settings = Settings(clip_norm=clip_norm, precision="bfloat16" if half else "float32")
+    recipe = Recipe(RelativeL2(), one_step, AdamW(), OneCycle(), None, settings)
+    step = take_step(model, optimizer, batches, recipe, Place(device), number=0)
     return step, [p.grad for p in model.parameters()]
 
 
