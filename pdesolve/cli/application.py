@@ -2,8 +2,10 @@
 
 import json
 import os
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,9 @@ def run(verb: str, task: Callable[[Any, Path], dict[str, float]], arguments: Seq
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    overrides = [a for a in arguments if not a.startswith("-")]
-    if not {"-h", "--help", "--hydra-help", "--info", "--version"} & set(arguments):
-        rewritten = dict(zip(overrides, completed(verb, overrides), strict=True))
-        arguments = [rewritten.get(a, a) for a in arguments]
-    # Full errors make Hydra raise instead of printing and exiting by its own codes.
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    flags, typed = flags_and_overrides(arguments)
+    runs_nothing = {"-h", "--help", "--hydra-help", "--info", "--version"} & set(flags)
+    overrides = typed if runs_nothing else completed(verb, typed)
     OmegaConf.register_new_resolver("started", lambda: _STARTED, replace=True)
 
     runs: list[tuple[str, dict[str, float]]] = []
@@ -38,7 +37,7 @@ def run(verb: str, task: Callable[[Any, Path], dict[str, float]], arguments: Seq
     @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=verb)
     def application(config: Any) -> None:
         folder = Path(HydraConfig.get().runtime.output_dir)
-        refuse_allow_from_file(config, overrides)
+        refuse_allow_from_file(config, typed)
         OmegaConf.resolve(config)
         write_text(folder / "config.yaml", OmegaConf.to_yaml(config))
         metrics = task(config, folder)
@@ -47,10 +46,44 @@ def run(verb: str, task: Callable[[Any, Path], dict[str, float]], arguments: Seq
         runs.append((str(relative(folder)), metrics))
         print(relative(folder), flush=True)
 
-    sys.argv = [f"pdesolve {verb}", *arguments, f"hydra.job.name={verb}"]
-    application()
+    with _hydra_environment([f"pdesolve {verb}", *overrides, f"hydra.job.name={verb}", *flags]):
+        application()
     if len(runs) > 1:
         print_sweep(runs)
+
+
+def flags_and_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return Hydra's flags with their values, and the overrides; it wants them apart.
+
+    >>> flags_and_overrides(["a=1", "-m", "b=2,3", "--config-dir", "mine"])
+    (['-m', '--config-dir', 'mine'], ['a=1', 'b=2,3'])
+    """
+    flags, overrides = [], []
+    rest = iter(arguments)
+    for argument in rest:
+        if not argument.startswith("-"):
+            overrides.append(argument)
+            continue
+        flags.append(argument)
+        if argument in ("--config-dir", "-cd", "--config-name", "-cn", "--package", "-p"):
+            flags.append(next(rest, ""))
+    return flags, overrides
+
+
+@contextmanager
+def _hydra_environment(argv: list[str]) -> Iterator[None]:
+    """Give Hydra what it reads from the process, and take it back."""
+    before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    # Full errors make Hydra raise instead of printing and exiting by its own codes.
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = argv, "1"
+    try:
+        yield
+    finally:
+        sys.argv = before[0]
+        if before[1] is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before[1]
 
 
 # One name for all processes of a run; microseconds keep two runs of one second apart.
@@ -60,10 +93,17 @@ if "TORCHELASTIC_RUN_ID" in os.environ:
     _STARTED = f"torchrun/{os.environ['TORCHELASTIC_RUN_ID']}-{os.environ['MASTER_PORT']}"
 
 
-def refuse_allow_from_file(config: Any, overrides: Sequence[str]) -> None:
+def command() -> str:
+    """Return what was typed for the run in progress."""
+    from hydra.core.hydra_config import HydraConfig
+
+    config = HydraConfig.get()
+    return shlex.join(["pdesolve", config.job.name, *config.overrides.task])
+
+
+def refuse_allow_from_file(config: Any, typed: Sequence[str]) -> None:
     """Raise UsageError when `allow` was widened by a config file, not by the command line."""
-    typed = any(o.lstrip("+").startswith("allow=") for o in overrides)
-    if config.get("allow") and not typed:
+    if config.get("allow") and not any(o.lstrip("+").startswith("allow=") for o in typed):
         raise UsageError(
             f"allow is {list(config.allow)} in a config file: it may only be given on the command "
             "line, since it decides whose code may run"

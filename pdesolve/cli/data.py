@@ -97,16 +97,15 @@ def _files(path: Path) -> list[Path]:
 
 def physics_of(path: Path) -> Any | None:
     """Return the check of the equation that a file names, None when pdesolve does not know it."""
-    from .. import pde
     from ..datasets.errors import DataError
     from ..datasets.reader import open_dataset
+    from .sets import equation_of
 
     try:
         dataset = open_dataset(path, in_memory=False, allow_partial=True)
     except DataError:
         return None  # `verify` itself says what is wrong with the file.
-    cls = getattr(pde, dataset.equation, None) if dataset.equation.isidentifier() else None
-    return cls(**dataset.equation_parameters).check if isinstance(cls, type) else None
+    return getattr(equation_of(dataset), "check", None)
 
 
 def _convert(options: argparse.Namespace) -> int:

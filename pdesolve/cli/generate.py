@@ -30,6 +30,8 @@ def generate(config: Any, folder: Path) -> dict[str, float]:
             f"dataset {dataset.name} has no equation, so it cannot be generated: it is made with "
             "`pdesolve data convert`; see the first lines of its YAML"
         )
+    if config.block < 1:
+        raise UsageError(f"block is {config.block}, expected at least 1 sample side by side")
     grid = build(dataset.grid)
     started, made = time.perf_counter(), 0
     metrics: dict[str, float] = {}

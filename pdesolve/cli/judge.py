@@ -1,13 +1,11 @@
 """A trained model judged on test sets: figures with their references, pictures, one page."""
 
-import os
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .sets import Sets, residual_of
+from . import application
+from .sets import Sets, equation_of, residual_of
 
 
 def judge(
@@ -72,9 +70,8 @@ def compared(model: Any, sets: Sets, label: str, device: Any) -> dict[str, dict[
         mean = evaluation.training_mean(sets.train)
         figures = evaluation.evaluate(mean, sets.test[""], device=device)
         return {"training mean": {name: figures[name] for name in ("l2", "h1")}}
-    # Where the model knows its zero on the wall, the interpolation may know it too.
-    operator = getattr(model, "operator", model)
-    wall = 0.0 if getattr(operator, "zero_on_boundary", False) else None
+    # A boundary value that the equation tells is no secret from the rival.
+    wall = getattr(equation_of(sets.train), "boundary_value", None)
     coarse, fine = sets.test[""], sets.test[label]
     figures = evaluation.across_resolutions(model, coarse, fine, wall_value=wall, device=device)
     return {"interpolation": {name: figures[f"interpolated_{name}"] for name in ("l2", "h1")}}
@@ -109,6 +106,6 @@ def found(
         pictures=pictures,
         dataset=data,
         environment=dict(environment(device)),
-        command=shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]]),
+        command=application.command(),
         configuration=OmegaConf.to_yaml(config),
     )

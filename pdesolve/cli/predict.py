@@ -23,6 +23,7 @@ def _predict_dataset(config: Any, folder: Path) -> dict[str, float]:
     from ..datasets.loaders import split
     from ..datasets.reader import open_dataset
     from ..evaluation import predictions
+    from ..evaluation.pictures import draw_samples
     from .evaluate import run_config, trained_model
     from .progress import bar
 
@@ -43,6 +44,9 @@ def _predict_dataset(config: Any, folder: Path) -> dict[str, float]:
             done += len(batch)
             progress.update(task, completed=done)
         writer.finish()
+    written = open_dataset(path)
+    first = written.batch(range(min(4, done)))
+    draw_samples(folder / "predictions.png", first, written)
     print(f"predictions: {application.relative(path)}")
     return {"samples": done}
 

@@ -73,17 +73,25 @@ def has_split(dataset: Any, name: str) -> bool:
     return (Path(dataset.path) / "data" / name).is_dir()
 
 
-def residual_of(dataset: Any) -> Any | None:
-    """Return `residual(batch, prediction) -> (b,)` of the equation that a dataset solves, or None.
+def equation_of(dataset: Any) -> Any | None:
+    """Return the equation that a dataset solves, None if it names none that pdesolve knows.
 
-    The file names the equation; only what `pdesolve.pde` exports is built from it.
+    The file holds a name and numbers; only what `pdesolve.pde` exports is built from them.
     """
     from .. import pde
 
     cls = getattr(pde, dataset.equation, None) if dataset.equation.isidentifier() else None
-    if not isinstance(cls, type) or any(dataset.grid.offset):
-        return None  # A stored sub-grid lacks the walls, hence a part of the equation.
-    equation = cls(**dataset.equation_parameters)
+    return cls(**dataset.equation_parameters) if isinstance(cls, type) else None
+
+
+def residual_of(dataset: Any) -> Any | None:
+    """Return `residual(batch, prediction) -> (b,)` of the equation that a dataset solves, or None.
+
+    None too for a stored sub-grid, which lacks the walls and so a part of the equation.
+    """
+    equation = equation_of(dataset)
+    if equation is None or any(dataset.grid.offset):
+        return None
     if dataset.input_names != equation.inputs or dataset.output_names != equation.outputs:
         return None
 

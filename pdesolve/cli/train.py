@@ -1,7 +1,6 @@
 """`pdesolve train experiment=NAME`: data, operator, training, evaluation and report in one run."""
 
 import signal
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,6 +124,5 @@ def stopping() -> Iterator[list[int]]:
 
 def resume_hint(interrupted: Exception, folder: Path) -> str:
     """Return what to type to go on."""
-    typed = [a for a in sys.argv[1:] if not a.startswith("hydra.run.dir=")]
-    again = " ".join(["pdesolve train", *typed, f"hydra.run.dir={application.relative(folder)}"])
+    again = f"{application.command()} hydra.run.dir={application.relative(folder)}"
     return f"{interrupted}; go on with `{again}`"

@@ -55,6 +55,7 @@ class Darcy:
 
     inputs: ClassVar[tuple[str, ...]] = ("coefficient",)
     outputs: ClassVar[tuple[str, ...]] = ("solution",)
+    boundary_value: ClassVar[float] = 0.0
     units: ClassVar[dict[str, str]] = {"coefficient": "1", "solution": "1"}
 
     def __post_init__(self):

@@ -1,40 +1,73 @@
 """The command line as a user types it, in an empty folder, on a small data set."""
 
+import io
+import shutil
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from pdesolve.cli.main import main
 
-SMALL_SET = [
-    "dataset=darcy_demo",
-    "dataset.grid.shape=[17,17]",
-    "dataset.samples={train: 12, valid: 4, test: 4}",
-    "progress=false",
-]
-SMALL_MODEL = ["operator.width=4", "operator.modes=[6,6]", "trainer.epochs=2"]
+
+class Shell:
+    """Calls `pdesolve ...` in one folder and keeps what it printed."""
+
+    small_set = (
+        "dataset=darcy_demo",
+        "dataset.grid.shape=[17,17]",
+        "dataset.samples={train: 12, valid: 4, test: 4}",
+        "progress=false",
+    )
+    small_run = (
+        "experiment=darcy/demo",
+        "operator.width=4",
+        "operator.modes=[6,6]",
+        "trainer.epochs=2",
+        "progress=false",
+    )
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def __call__(self, *arguments: str) -> SimpleNamespace:
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patched, redirect_stdout(out), redirect_stderr(err):
+            patched.chdir(self.folder)
+            patched.delenv("HYDRA_FULL_ERROR", raising=False)
+            patched.setattr(sys, "argv", ["pdesolve"])
+            code = main(list(arguments))
+        lines = out.getvalue().strip().splitlines() or [""]
+        run = self.folder / lines[-1]
+        return SimpleNamespace(code=code, out=out.getvalue(), err=err.getvalue(), run=run)
 
 
 @pytest.fixture
-def pdesolve(tmp_path, monkeypatch, capsys):
-    """Return `run(*arguments)`: its exit code, output, error output and run folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    monkeypatch.setattr(sys, "argv", ["pdesolve"])
-
-    def run(*arguments: str) -> SimpleNamespace:
-        code = main(list(arguments))
-        monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-        out, err = capsys.readouterr()
-        last = out.strip().splitlines()[-1] if out.strip() else ""
-        return SimpleNamespace(code=code, out=out, err=err, folder=tmp_path / last)
-
-    return run
+def pdesolve(tmp_path):
+    return Shell(tmp_path)
 
 
-@pytest.fixture
-def small_set(pdesolve):
-    made = pdesolve("generate", *SMALL_SET)
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    """Return a folder with the small data set and a model trained on it."""
+    shell = Shell(tmp_path_factory.mktemp("made_once"))
+    made = shell("generate", *shell.small_set)
     assert made.code == 0, made.err
-    return made
+    trained = shell("train", *shell.small_run, "hydra.run.dir=trained")
+    assert trained.code == 0, trained.err
+    return shell.folder
+
+
+@pytest.fixture
+def with_data(pdesolve, made_once):
+    shutil.copytree(made_once / "data", pdesolve.folder / "data")
+    return pdesolve
+
+
+@pytest.fixture
+def with_model(with_data, made_once):
+    with_data.trained = with_data.folder / "trained"
+    shutil.copytree(made_once / "trained", with_data.trained)
+    return with_data

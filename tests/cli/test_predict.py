@@ -1,0 +1,38 @@
+import numpy as np
+import torch
+
+import pdesolve as package
+from pdesolve.datasets import open_dataset
+
+
+def test_predictions_of_a_dataset_are_a_dataset(with_model):
+    done = with_model(
+        "predict", f"run={with_model.trained}", "data=data/darcy_demo", "split=test", "stride=2",
+        "samples=3",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    predicted = open_dataset(done.run / "predictions.h5").batch(range(3))
+    inputs = open_dataset(with_model.folder / "data/darcy_demo", split="test", stride=2)
+    model = package.load(with_model.trained / "model")
+    with torch.no_grad():
+        expected = model(inputs.batch(range(3)).x)
+    torch.testing.assert_close(predicted.y, expected)
+    assert (done.run / "predictions.png").is_file()
+
+
+def test_predictions_of_an_array_are_an_array(with_model):
+    x = np.full((2, 11, 11), 3.0)
+    np.save(with_model.folder / "x.npy", x)
+    done = with_model("predict", f"run={with_model.trained}", "data=x.npy")
+    assert done.code == 0, done.err
+    model = package.load(with_model.trained / "model")
+    with torch.no_grad():
+        expected = model(torch.full((2, 1, 11, 11), 3.0))
+    np.testing.assert_allclose(np.load(done.run / "predictions.npy"), expected.numpy(), rtol=1e-6)
+
+
+def test_an_array_of_objects_is_refused(with_model):
+    np.save(with_model.folder / "x.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    done = with_model("predict", f"run={with_model.trained}", "data=x.npy")
+    assert done.code in (2, 3)
+    assert "pickle" in done.err

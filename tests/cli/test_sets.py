@@ -1,0 +1,47 @@
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from pdesolve import Grid
+from pdesolve.cli.sets import open_sets, residual_of
+from pdesolve.datasets import from_arrays
+from pdesolve.pde import Darcy
+
+
+@pytest.fixture
+def config(with_data):
+    path = str(with_data.folder / "data/darcy_demo")
+    return OmegaConf.create(
+        {"dataset": {"name": "darcy_demo", "path": path, "stride": 2, "test_strides": [1]}}
+    )
+
+
+def test_test_sets_are_labelled_by_their_points(config):
+    sets = open_sets(config)
+    assert list(sets.test) == ["", "@17"]
+    assert sets.test["@17"].grid.shape == (17, 17)
+    assert len(sets.valid) == 4
+
+
+def test_a_holdout_is_the_end_of_the_training_split(config):
+    config.dataset.holdout = 5
+    sets = open_sets(config)
+    assert (len(sets.train), len(sets.valid)) == (7, 5)
+
+
+def test_the_residual_of_a_stored_solution_is_small(config):
+    dataset = open_sets(config).test["@17"]
+    batch = dataset.batch(range(4))
+    assert residual_of(dataset)(batch, batch.y).max() < 1e-4
+
+
+def test_unknown_equations_have_no_residual():
+    x = torch.ones(2, 1, 4, 4)
+    assert residual_of(from_arrays(x, x, grid=Grid((4, 4), 1.0, False))) is None
+
+
+def test_a_stored_sub_grid_has_no_residual(config):
+    dataset = open_sets(config).test[""]
+    dataset.grid = Grid((9, 9), 1.0, False, offset=0.01)
+    assert dataset.equation == Darcy.__name__
+    assert residual_of(dataset) is None
