@@ -20,6 +20,8 @@ from .resume import CREATED, differences, intact_samples
 from .spec import DatasetSpec
 from .statistics import Moments, field_moments, merge, plain
 
+_NASCENT = ".new"
+
 
 class DatasetWriter:
     """Writer of one file; `path` appears only when every sample is there.
@@ -173,6 +175,8 @@ class DatasetWriter:
         file.close()
         _sync(self._unfinished)
         os.rename(self._unfinished, self.path)
+        for left in self.path.parent.glob(f"{self.path.name}.*{_NASCENT}"):
+            left.unlink(missing_ok=True)  # Of a writer that was killed while beginning.
         _sync(self.path.parent)
         return self.path
 
@@ -190,7 +194,7 @@ class DatasetWriter:
     ) -> h5py.File:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # Made under a name of its own first: an unfinished file always has all of its structure.
-        nascent = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
+        nascent = self.path.with_name(f"{self.path.name}.{os.getpid()}{_NASCENT}")
         stamped = {CREATED: datetime.now(UTC).isoformat(timespec="seconds"), **provenance}
         try:
             with h5py.File(nascent, "w") as file:
