@@ -156,7 +156,7 @@ def _keep_best(run: Run, state: TrainState, line: Line) -> None:
     if run.settings.keep == "best":
         state.best_weights = weights(state.judged_model)
     if run.checkpoints is not None and run.place.rank == 0:
-        run.checkpoints.save_best(Checkpoint(state.judged_model.state_dict(), line))
+        run.checkpoints.save_best(Checkpoint(weights(state.judged_model), line))
 
 
 def _advance_schedule(run: Run, state: TrainState, line: Line) -> None:

@@ -25,7 +25,7 @@ from .recipe import Recipe
 from .record import Line, Record
 from .schedules import OneCycle, Schedule
 from .settings import Settings
-from .state import TrainState
+from .state import TrainState, weights
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def _trained(
         while not finished(state, settings):
             train_epoch(run, state)
             close_epoch(run, state)
-    model.load_state_dict(state.best_weights or state.judged_model.state_dict())
+    model.load_state_dict(state.best_weights or weights(state.judged_model))
     model.eval()
     return FitResult(state.best or record.epochs[-1], record.epochs, state.seconds)
 

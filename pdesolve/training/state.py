@@ -102,14 +102,17 @@ class TrainState:
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
-    """Return copies of the parameters and buffers on the CPU."""
-    return {
-        name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items()
-    }
+    """Return copies of the parameters and buffers on the CPU.
+
+    A state dict may hold more than tensors: neuraloperator's models add a dictionary of their
+    constructor's arguments, others what get_extra_state gives. Those have no place in a file.
+    """
+    state = model.state_dict().items()
+    return {n: t.detach().to("cpu", copy=True) for n, t in state if isinstance(t, torch.Tensor)}
 
 
 def _named(prefix: str, module: nn.Module) -> dict[str, Tensor]:
-    # A state dict may hold more than tensors (get_extra_state); those have no place in the file.
+    # Not `weights`: checkpoints copy what they write themselves.
     state = module.state_dict().items()
     return {f"{prefix}.{name}": value for name, value in state if isinstance(value, torch.Tensor)}
 
