@@ -39,7 +39,7 @@ test-slow: setup ## tests that take minutes or kill processes many times
 	$(RUN_TESTS) -m slow
 
 test-compile: setup ## torch.compile (without the run-time shape checks, which it cannot trace)
-	JAXTYPING_DISABLE=1 $(RUN_TESTS) -m compile
+	$(RUN_TESTS) -o addopts="" --import-mode=importlib -m compile
 
 test-distributed: setup ## tests that start several processes with torchrun
 	$(RUN_TESTS) -m distributed

@@ -116,6 +116,8 @@ def _headline(name: str, findings: Findings) -> str:
 
 def _verdict(value: float, rival: str, other: float) -> str:
     rival = escape(rival)
+    if figure(value) == figure(other):
+        return f'<p class="verdict worse">no smaller than {rival}</p>'
     if value < other:
         return f'<p class="verdict">{other / value:.3g} times smaller than {rival}</p>'
     if value > other > 0:

@@ -41,9 +41,13 @@ class Picture:
 class NamedSamples(Samples, Protocol):
     """What the pictures need of a dataset."""
 
-    input_names: Sequence[str]
-    output_names: Sequence[str]
-    units: Mapping[str, str]
+    # Read-only: a protocol's plain attributes would ask for attributes of exactly these types.
+    @property
+    def input_names(self) -> Sequence[str]: ...
+    @property
+    def output_names(self) -> Sequence[str]: ...
+    @property
+    def units(self) -> Mapping[str, str]: ...
 
 
 def gallery(
