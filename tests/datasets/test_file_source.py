@@ -22,7 +22,6 @@ from pdesolve.datasets import (
     open_dataset,
 )
 
-
 # Python 3.12 warns of any fork of a process with threads, which is what is tested here.
 FORKS = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 

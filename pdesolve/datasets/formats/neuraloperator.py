@@ -14,6 +14,7 @@ Source: Zenodo record 12784353; Kossaifi et al. 2024, arXiv:2412.10354.
 
 import pickle
 import re
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,6 +47,8 @@ def detects(path: str | Path) -> str | None:
     path = Path(path)
     if not _NAME.fullmatch(path.name):
         return f"{path.name} is not named NAME_train_16.pt or NAME_test_16.pt"
+    if not zipfile.is_zipfile(path):
+        return f"{path.name} is no torch file of 2020 or later (they are zip archives)"
     try:
         content = _load(path)
     except (RuntimeError, EOFError, OSError) as error:
