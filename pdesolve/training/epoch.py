@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
@@ -68,9 +69,7 @@ def train_epoch(run: Run, state: TrainState) -> None:
     run.model.train()
     clock = time.perf_counter()
     for batches in _batches_of_steps(run, state):
-        step = take_step(
-            run.model, state.optimizer, batches, run.recipe, run.place, number=state.step
-        )
+        step = _step(run, state, batches)
         if run.recipe.schedule.per == "step":
             state.scheduler.step()
         now = time.perf_counter()
@@ -123,6 +122,19 @@ def save(run: Run, state: TrainState) -> None:
     if run.checkpoints is not None and run.place.rank == 0:
         more = {"identity": run.identity, "log": run.record.position()}
         run.checkpoints.save(state.step, state.checkpoint(**more))
+
+
+def _step(run: Run, state: TrainState, batches: list[Numbered]) -> Step:
+    try:
+        return take_step(
+            run.model, state.optimizer, batches, run.recipe, run.place, number=state.step
+        )
+    except torch.OutOfMemoryError as error:
+        error.add_note(
+            f"batch_size {run.settings.batch_size} needs more memory than there is: halve it and "
+            f"double accumulate, which gives the same gradients; checkpoints are intact"
+        )
+        raise
 
 
 def _batches_of_steps(run: Run, state: TrainState) -> Iterator[list[Numbered]]:

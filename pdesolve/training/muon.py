@@ -91,7 +91,9 @@ class OrthogonalMomentum(Optimizer):
 def orthogonalized(matrices: Matrices) -> Matrices:
     """Return matrices near U Vᴴ of each U S Vᴴ, singular values within about 0.7 to 1.2.
 
-    Newton-Schulz: X ← a X + (b X Xᴴ + c (X Xᴴ)²) X from X = A / ‖A‖, in the dtype of the matrices.
+    Newton-Schulz: X ← p(X Xᴴ) X with p(G) = a + b G + c G², from X = A / ‖A‖, in the dtype of the
+    matrices. Every iterate is a polynomial of the first G = X Xᴴ times the first X, so the
+    iteration runs on the small square matrices alone: G ← p(G) G p(G).
     Singular values below about 1e-3 of the norm ‖A‖ come out smaller.
     """
     a, b, c = POLYNOMIAL
@@ -99,11 +101,15 @@ def orthogonalized(matrices: Matrices) -> Matrices:
     x = matrices.mH if tall else matrices
     # A zero gradient stays zero instead of 0 / 0.
     x = x / torch.linalg.matrix_norm(x, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
+    gram, product = x @ x.mH, None
     for _ in range(ITERATIONS):
-        square = x @ x.mH
-        x = a * x + (b * square + c * square @ square) @ x
-    # Resolved: a lazily conjugated tensor has no view as real pairs.
-    return x.mH.resolve_conj() if tall else x
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal(dim1=-2, dim2=-1).add_(a)
+        product = factor if product is None else factor @ product
+        gram = factor @ gram @ factor
+    assert product is not None
+    # Real pairs cannot be viewed through a pending conjugation.
+    return (product @ x).mH.resolve_conj() if tall else product @ x
 
 
 def is_matrix(parameter: Tensor, *, pairs: bool) -> bool:

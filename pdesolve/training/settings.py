@@ -57,6 +57,9 @@ class Settings:
             raise ValueError(f"clip_norm is {self.clip_norm}, expected a number > 0, or None")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"ema_decay is {self.ema_decay}, expected 0 < ema_decay < 1, or None")
+        self._check_choices()
+
+    def _check_choices(self) -> None:
         if self.precision not in ("float32", "bfloat16"):
             raise ValueError(
                 f'precision is {self.precision!r}, expected "float32" or "bfloat16"; '

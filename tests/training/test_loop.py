@@ -172,6 +172,15 @@ def test_choosing_weights_without_validation_is_refused(tiny, settings):
         fit(tiny.TinyModel(), tiny.tiny_set(), settings=settings)
 
 
+def test_running_out_of_memory_comes_with_advice(tiny, tmp_path):
+    def greedy(model, batch, loss):
+        raise torch.OutOfMemoryError("no more")
+
+    with pytest.raises(torch.OutOfMemoryError) as error:
+        fit(tiny.TinyModel(), tiny.tiny_set(), objective=greedy, settings=SHORT)
+    assert "batch_size 5 needs more memory" in error.value.__notes__[0]
+
+
 def test_nothing_is_printed(tiny, tmp_path, capfd):
     fit(tiny.TinyModel(), tiny.tiny_set(), folder=tmp_path, settings=SHORT)
     assert capfd.readouterr() == ("", "")

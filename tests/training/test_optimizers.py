@@ -78,6 +78,23 @@ def test_muon_moves_a_matrix_by_the_scaled_isometry(device, generator):
     torch.testing.assert_close(model.weight.detach(), expected)
 
 
+@pytest.mark.parametrize("shape", [(9, 4), (4, 9), (5, 4, 6), (2, 3, 6, 5)])
+def test_muon_moves_complex_pairs_by_the_complex_isometry(device, generator, shape):
+    start, gradient = torch.randn(2, *shape, 2, dtype=torch.float64, generator=generator)
+    model = Pairs(start.clone()).to(device)
+    optimizer = Muon(lr=0.1, weight_decay=0.0)(model)
+    model.weight.grad = gradient.clone().to(device)
+    optimizer.step()
+    moved = torch.view_as_complex(start - model.weight.detach().cpu())
+    u, s, vh = torch.linalg.svd(as_matrix(gradient, pairs=True), full_matrices=False)
+    values = s / s.norm()
+    for _ in range(5):
+        values = 3.4445 * values - 4.7750 * values**3 + 2.0315 * values**5
+    rows, columns = len(u), vh.shape[1]
+    expected = 0.1 * 0.2 * max(rows, columns) ** 0.5 * (u * values) @ vh
+    torch.testing.assert_close(as_matrix(torch.view_as_real(moved), pairs=True), expected)
+
+
 def test_muon_momentum_is_nesterov(generator):
     model = nn.Linear(4, 4, bias=False, dtype=torch.float64)
     first, second = torch.randn(2, 4, 4, dtype=torch.float64, generator=generator)

@@ -28,7 +28,7 @@ def through_json(tree):
 def test_state_of_every_optimizer_comes_back(tiny, optimizer):
     model = tiny.TinyModel()
     rule = optimizer(model)
-    x = tiny.tiny_set().x if hasattr(tiny.tiny_set(), "x") else tiny.tiny_set().batch(range(4)).x
+    x = tiny.tiny_set().batch(range(4)).x
 
     def closure():
         rule.zero_grad()
