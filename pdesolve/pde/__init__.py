@@ -1,3 +1,4 @@
 """Equations: what is solved, and how truth is made."""
 
+from .burgers import Burgers1d as Burgers1d
 from .darcy import Darcy as Darcy
