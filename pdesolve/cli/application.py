@@ -122,7 +122,7 @@ def print_sweep(runs: Sequence[tuple[str, dict[str, float]]]) -> None:
     for name in sorted(names):
         values = [metrics[name] for _, metrics in runs]
         table.add_row(name, *(f"{v:.5g}" for v in [*values, mean(values), stdev(values)]))
-    Console(width=max(80, 30 + 12 * len(runs))).print(table)
+    Console(width=max(map(len, names)) + 14 * (len(runs) + 2) + 8).print(table)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,6 +7,9 @@ from typing import Any
 
 from . import application
 
+# In this order for good: the position of a split is part of the seed of its samples.
+SPLITS = ("train", "valid", "test")
+
 
 def main(arguments: Sequence[str]) -> None:
     """Run the verb."""
@@ -14,7 +17,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def generate(config: Any, folder: Path) -> dict[str, float]:
-    """Write every split of `config.dataset` that is not complete, and a picture of it.
+    """Write every split of `config.dataset` that is not complete, and a picture of samples.
 
     A killed run goes on where it stopped: samples on disk whose hash is right are kept, and each
     sample's random numbers depend on the dataset's seed, the split and its index alone.
@@ -32,18 +35,21 @@ def generate(config: Any, folder: Path) -> dict[str, float]:
         )
     if config.block < 1:
         raise UsageError(f"block is {config.block}, expected at least 1 sample side by side")
+    if not set(dataset.samples) <= set(SPLITS):
+        raise UsageError(f"dataset.samples has {list(dataset.samples)}, expected some of {SPLITS}")
     grid = build(dataset.grid)
     started, made = time.perf_counter(), 0
     metrics: dict[str, float] = {}
-    for position, (split, samples) in enumerate(dataset.samples.items()):
-        path = Path(dataset.path) / "data" / split / f"{dataset.name}.h5"
-        filler = Filler(equation, grid, path, samples, (dataset.seed, position), config)
+    paths = {split: Path(dataset.path) / f"data/{split}/{dataset.name}.h5" for split in SPLITS}
+    for split, samples in dataset.samples.items():
+        seeds = (dataset.seed, SPLITS.index(split))
+        filler = Filler(equation, grid, paths[split], samples, seeds, config)
         made += filler.fill()
         metrics |= {f"{split}/samples": samples, f"{split}/residual": filler.largest_residual}
     write_manifest(Path(dataset.path))
     seconds = time.perf_counter() - started
     metrics |= {"seconds": seconds, "samples_per_second": made / seconds}
-    _draw(Path(dataset.path), folder)
+    _draw(next(paths[split] for split in dataset.samples), folder)
     print(f"data: {application.relative(Path(dataset.path))}")
     return metrics
 
@@ -178,11 +184,9 @@ def sample_seed(seed: int, split: int, index: int) -> int:
     return int(SeedSequence((seed, split, index)).generate_state(1, "uint64")[0] >> 1)
 
 
-def _draw(dataset: Path, folder: Path) -> None:
+def _draw(path: Path, folder: Path) -> None:
     from ..datasets.reader import open_dataset
     from ..evaluation.pictures import draw_samples
 
-    for split in ("train", "valid", "test"):
-        if (dataset / "data" / split).is_dir():
-            opened = open_dataset(dataset, split=split, in_memory=False)
-            draw_samples(folder / f"{split}.png", opened.batch(range(min(4, len(opened)))), opened)
+    opened = open_dataset(path, in_memory=False)
+    draw_samples(folder / "samples.png", opened.batch(range(min(3, len(opened)))), opened)

@@ -164,7 +164,10 @@ def add_colour_bar(
         pad=0.02,
     )
     bar.ax.set_xlabel(label, fontsize=9)
-    bar.ax.locator_params(nbins=4 + 2 * len(axes))
+    bar.ax.locator_params(nbins=2 + 3 * len(axes))
+    # A common power of ten: 0.00025 beside 0.00050 would run into each other under a small map.
+    bar.ax.ticklabel_format(axis="x", style="sci", scilimits=(-2, 4), useMathText=True)
+    bar.ax.xaxis.get_offset_text().set_fontsize(8)
     bar.ax.tick_params(labelsize=8, color=canvas.GREY)
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
 

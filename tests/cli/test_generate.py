@@ -10,7 +10,7 @@ from pdesolve.datasets import open_dataset
 def test_generation_writes_every_split_and_its_pictures(with_data):
     made = with_data("generate", *with_data.small_set)  # again: nothing is missing
     assert made.code == 0
-    assert {p.name for p in made.run.glob("*.png")} == {"train.png", "valid.png", "test.png"}
+    assert (made.run / "samples.png").is_file()
     data = with_data.folder / "data" / "darcy_demo"
     assert len(open_dataset(data, split="train")) == 12
     assert open_dataset(data, split="test").grid == Grid((17, 17), 1.0, False)
@@ -50,6 +50,6 @@ def test_a_converted_set_cannot_be_generated(pdesolve):
     assert "pdesolve data convert" in done.err
 
 
-@pytest.mark.parametrize("override", ["dataset.grid.periodic=true", "block=-1"])
+@pytest.mark.parametrize("override", ["dataset.grid.periodic=true", "block=-1", "dataset.samples={training: 3}"])
 def test_a_config_that_cannot_be_is_refused(pdesolve, override):
     assert pdesolve("generate", *pdesolve.small_set, override).code == 2
