@@ -3,3 +3,4 @@
 from .burgers import Burgers1d as Burgers1d
 from .darcy import Darcy as Darcy
 from .navier_stokes import NavierStokes2d as NavierStokes2d
+from .poisson import Poisson as Poisson
