@@ -1,7 +1,7 @@
 """Plane incompressible flow on a torus, told by its vorticity: velocity and self-advection."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Complex, Float
@@ -41,7 +41,7 @@ class VorticityTransport:
         device: torch.device | str | None = None,
     ):
         n, m = shape
-        self.shape, self.dtype = (n, m), dtype
+        self.shape = (n, m)
         # Made in float64 whatever the dtype, and rounded once.
         kx, ky = fourier.wavenumbers(shape, lengths, dtype=torch.float64, device=device)
         self._columns = (m - 1) // 3 + 1
@@ -78,8 +78,15 @@ class VorticityTransport:
         """Return the spectrum of -u·∇ω; differentiable."""
         u, v = self.velocity(vorticity)
         product = self._transform(u * v).mul_(self._from_product)
-        difference = self._transform((u - v) * (u + v))
+        difference = self._transform((u * u).addcmul_(v, v, value=-1))
         return product.addcmul_(self._from_difference, difference)
+
+    def tendency(
+        self, force: Float[Tensor, "*b n m"]
+    ) -> Callable[[Complex[Tensor, "*b n k"]], Complex[Tensor, "*b n k"]]:
+        """Return the function  ω -> -u·∇ω + f  on spectra, f given at the grid points."""
+        spectrum = self.spectrum(force)
+        return lambda vorticity: self.advection(vorticity).add_(spectrum)
 
     def speed(self, vorticity: Complex[Tensor, "*b n k"]) -> Float[Tensor, " *b"]:
         """Return max(|u| + |v|), which times the largest wavenumber is the fastest oscillation."""

@@ -2,19 +2,22 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ..grid import Grid
 from ..ops import fourier
-from ..ops.spectral_noise import spectral_noise
+from ..ops.marching import CourantMarch
+from ..ops.random_fields import gaussian_fields
+from ..ops.random_flows import banded_flows, decaying_flows, vortex_lattices
+from ..ops.recording import defect
 from ..ops.time_stepping import SCHEMES, Scheme, Step
-from ..ops.vorticity import VorticityTransport, velocity_of
+from ..ops.vorticity import VorticityTransport, vorticity_of
 from ..solution import Solution
 
 # d(field, orders): any differentiation rule; orders are those of time, x and y.
@@ -25,10 +28,10 @@ Law = Literal["gaussian", "mcwilliams", "mcwilliams_steep", "banded", "taylor_gr
 
 # Three published sizes of one initial field: codes of 2020 and of 2021, and the paper's text.
 _FNO_SCALES = {"2020": math.sqrt(2) * 7**1.5, "2021": 7**1.5, "paper": 7**0.75}
-# Keeps the relative error of a flow at rest finite.
-_TINY = 1e-300
-# Steps between two looks at the speed: its change meanwhile is covered by the safety of `courant`.
-_STEPS_PER_LOOK = 4
+# On a CPU more points side by side leave its caches, and each costs twice as much.
+_POINTS_AT_ONCE = 2**16
+# Mean of stored float32 values of mean zero, relative to their size.
+_DRIFT = 1e-4
 # Stored float32 values and sub-grid scales that a coarser stored grid hides move a budget this far.
 _EXCESS = 0.05
 
@@ -235,48 +238,26 @@ class NavierStokes2d:
             ValueError: the grid is not a periodic one of nodes in the plane.
         """
         _check_grid(grid)
-        finest = grid.resized((self.modes, self.modes))
-        if self.law == "taylor_green":
-            field = self._random_vortices(finest, generators)
-        else:
-            field = self._random_field(finest, generators)
-        return {self.inputs[0]: fourier.resample(field, grid.shape)}
+        return {self.inputs[0]: self._random_field(grid, generators)}
 
     def _random_field(self, grid: Grid, generators: Sequence[torch.Generator]) -> Tensor:
-        volume = math.prod(grid.lengths)
-
-        def amplitude(kappa: Tensor) -> Tensor:
-            if self.law == "gaussian":
-                return self.scale * (kappa**2 + self.tau**2) ** (-self.alpha / 2) / volume**0.5
-            if self.law == "banded":
-                # Variance 1/4 of ln κ; the shift puts the largest density at the peak.
-                distance = torch.log(kappa) - math.log(self.peak) - 0.25
-                return torch.exp(-2 * distance**2) / kappa
-            stream = 1 / (kappa * (self.tau**2 + (kappa / self.peak) ** 4))
-            return kappa**2 * (stream if self.law == "mcwilliams_steep" else stream.sqrt())
-
-        field = spectral_noise(grid, generators, amplitude, modes=self.modes)
-        if self.law == "gaussian":
-            return field
-        u, v = velocity_of(field, grid.lengths)
+        if self.law == "taylor_green":
+            return vortex_lattices(grid, generators, largest=self.peak, scale=self.scale)
         if self.law == "banded":
-            size = self.scale / (u**2 + v**2).amax((1, 2)).sqrt()
-        else:
-            size = (2 * self.scale / (u**2 + v**2).mean((1, 2))).sqrt()
-        return size[:, None, None] * field
-
-    def _random_vortices(self, grid: Grid, generators: Sequence[torch.Generator]) -> Tensor:
-        draws = [
-            torch.rand(3, generator=g, dtype=torch.float64, device=g.device) for g in generators
-        ]
-        which, a, b = torch.stack(draws).T[..., None, None]
-        wavenumber = 1 + torch.floor(self.peak * which)
-        x, y = (2 * math.pi / length for length in grid.lengths)
-        positions = grid.coordinates(device=which.device)
-        kx, ky = wavenumber * x, wavenumber * y
-        shape = torch.cos(kx * positions[0] + 2 * math.pi * a)
-        shape = shape * torch.cos(ky * positions[1] + 2 * math.pi * b)
-        return self.scale * (kx**2 + ky**2) * shape
+            return banded_flows(
+                grid, generators, peak=self.peak, speed=self.scale, modes=self.modes
+            )
+        if self.law == "gaussian":
+            # On as many points as modes nothing is aliased; then what the grid cannot hold goes.
+            field = gaussian_fields(
+                grid.resized((self.modes, self.modes)), generators, alpha=self.alpha, tau=self.tau,
+                scale=self.scale, modes=self.modes, constant_mode=False,
+            )  # fmt: skip
+            return fourier.resample(field, grid.shape)
+        return decaying_flows(
+            grid, generators, peak=self.peak, tau=self.tau, energy=self.scale,
+            steep=self.law == "mcwilliams_steep", modes=self.modes,
+        )  # fmt: skip
 
     def forcing_field(self, grid: Grid) -> Float[Tensor, "n m"]:
         """Return the named forcing at the points of a grid, 1/time², float64; "input" is 0."""
@@ -323,7 +304,7 @@ class NavierStokes2d:
         _check_grid(grid)
         _check_field("state", state, grid)
         transport = _transport(grid.shape, grid.lengths, state.dtype, state.device)
-        tendency = self._tendency(transport, self._force(forcing, grid))
+        tendency = transport.tendency(self._force(forcing, grid).to(state))
         w = transport.spectrum(state)
         advance = _cached_step(self.viscosity, self.damping, scheme, dt / substeps, transport)
         for _ in range(substeps):
@@ -343,11 +324,12 @@ class NavierStokes2d:
     ) -> Solution:
         """Return the flow at the recorded times; no gradient flows through.
 
-        The step follows the fastest sample of the batch,
+        The step follows the largest speed, and is looked at anew every few steps:
 
             dt = courant / (κ_max max(|u| + |v|)),   κ_max = largest 2π (n_j / 3) / L_j
 
-        and is looked at anew every few steps, so a sample's bits depend on its company. Schemes
+        Samples that are computed side by side (the whole batch, on a CPU the next few) share it,
+        so the last digits of one depend on the batch that it is in. Schemes
         of order four are stable up to 2.8; the default is half of that, for accuracy and for what
         the speed may change meanwhile. `cn_euler` needs some hundredths.
 
@@ -370,34 +352,49 @@ class NavierStokes2d:
             ValueError: the input is missing, not finite or does not lie on a periodic grid.
             ConvergenceError: a flow is not finite in the end.
         """
-        start, fine = self._start(initial, forcing, grid)
-        transport = _transport(fine.shape, fine.lengths, start.dtype, start.device)
-        force = None if forcing is None else fourier.resample(forcing, fine.shape)
-        force = self._force(force, fine)
-        march = _March(self, transport, force, scheme, courant)
-        w = march.advance(transport.spectrum(start), self.warm_up)
-        frames, now = [], 0.0
-        for time in self.times:
-            w, now = march.advance(w, time - now), time
-            frames.append(self._recorded(transport, w, grid))
-        value = torch.stack(frames, 2)
+        start, force, fine = self._start(initial, forcing, grid)
+        at_once = len(start)
+        if start.device.type == "cpu":
+            at_once = max(1, _POINTS_AT_ONCE // math.prod(fine.shape))
+        parts = [
+            self._flows(start[i : i + at_once], force[i : i + at_once], fine, grid, scheme, courant)
+            for i in range(0, len(start), at_once)
+        ]
+        value, residual, steps = (torch.cat(pieces) for pieces in zip(*parts, strict=True))
         converged = value.isfinite().flatten(1).all(1)
-        steps = torch.full((len(value),), march.steps, device=value.device)
         return Solution(
             value=value,
             grid=grid,
             converged=converged,
-            stats={"residual": march.error_estimate(w), "iterations": steps},
+            stats={"residual": residual, "iterations": steps},
             message="converged"
             if bool(converged.all())
             else "a flow grew without bound: choose a smaller courant number than "
             f"{courant:g}, a larger viscosity or a finer grid",
         ).checked(raise_on_failure=raise_on_failure)
 
+    def _flows(
+        self, start: Tensor, force: Tensor, fine: Grid, grid: Grid, scheme: Scheme, courant: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return records (b, c, t, n, m), error estimates (b,) and steps (b,) of some flows."""
+        transport = _transport(fine.shape, fine.lengths, start.dtype, start.device)
+        linear = _linear(self.viscosity, self.damping, transport)
+        march = CourantMarch(transport, linear, force, scheme=scheme, courant=courant)
+        w = march.advance(transport.spectrum(start), self.warm_up)
+        records, now = [], 0.0
+        for time in self.times:
+            w, now = march.advance(w, time - now), time
+            fields = (transport.field(w),)
+            if self.fields == "velocity":
+                fields = transport.velocity(w)
+            records.append(torch.stack([fourier.resample(u, grid.shape) for u in fields], 1))
+        steps = torch.full((len(w),), march.steps, device=w.device)
+        return torch.stack(records, 2), march.error_estimate(w), steps
+
     def _start(
         self, initial: Tensor | None, forcing: Tensor | None, grid: Grid
-    ) -> tuple[Tensor, Grid]:
-        """Return the vorticity at the start on the solver's grid, and that grid."""
+    ) -> tuple[Tensor, Tensor, Grid]:
+        """Return vorticity at the start and forcing (b, n, m) on the solver's grid, and that."""
         _check_grid(grid)
         for name, field in (("initial", initial), ("forcing", forcing)):
             if field is not None:
@@ -409,88 +406,150 @@ class NavierStokes2d:
                 raise ValueError(f"no input was given, expected {self.inputs[0]}: pass it by name")
             initial = torch.zeros_like(forcing)
         fine = grid.resized(self.solver_shape or grid.shape)
-        return fourier.resample(initial, fine.shape), fine
+        start = fourier.resample(initial, fine.shape)
+        force = self._force(
+            None if forcing is None else fourier.resample(forcing, fine.shape), fine
+        )
+        return start, force.to(start).expand_as(start), fine
 
-    def _force(self, forcing: Tensor | None, grid: Grid) -> Tensor | None:
-        """Return f at the grid points: the given one, the named one, or None for no forcing."""
+    def _force(self, forcing: Tensor | None, grid: Grid) -> Tensor:
+        """Return f at the grid points: the given one or the named one."""
         if (self.forcing == "input") != (forcing is not None):
             raise ValueError(
                 f"forcing was {'not ' if forcing is None else ''}given where the equation's "
                 f'forcing is {self.forcing!r}: a field goes with forcing="input" only'
             )
-        if forcing is not None or self.forcing == "none":
-            return forcing
-        return self.forcing_field(grid)
+        return self.forcing_field(grid) if forcing is None else forcing
 
-    def _tendency(
-        self, transport: VorticityTransport, force: Tensor | None
-    ) -> Callable[[Tensor], Tensor]:
-        """Return the nonlinear part and the forcing of ω_t, on spectra."""
-        if force is None:
-            return transport.advection
-        spectrum = transport.spectrum(force.to(transport.dtype))
-        return lambda w: transport.advection(w).add_(spectrum)
+    def residual(
+        self, d: Derivative, vorticity, stream, *, forcing: Tensor | float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """Return ω_t + ψ_y ω_x - ψ_x ω_y - νΔω + damping ω - f and Δψ + ω at every point.
 
-    def _recorded(self, transport: VorticityTransport, w: Tensor, grid: Grid) -> Tensor:
-        """Return the recorded fields (b, c, n, m) on the stored grid."""
-        fields = (transport.field(w),) if self.fields == "vorticity" else transport.velocity(w)
-        return torch.stack([fourier.resample(field, grid.shape) for field in fields], 1)
+        Vorticity and stream function are two unknowns, each read through the derivative
+        d(field, orders) with orders of (time, x, y): no Poisson equation is solved in between.
+        """
+        w, psi = vorticity, stream
+        advection = d(psi, (0, 0, 1)) * d(w, (0, 1, 0)) - d(psi, (0, 1, 0)) * d(w, (0, 0, 1))
+        linear = sum(c * d(w, (0, *orders)) for orders, c in self.linear.items())
+        poisson = d(psi, (0, 2, 0)) + d(psi, (0, 0, 2)) + d(w, (0, 0, 0))
+        return d(w, (1, 0, 0)) + advection - linear - forcing, poisson
 
-
-class _March:
-    """Steps of one batch through time, each as long as the fastest sample allows."""
-
-    def __init__(
+    @torch.no_grad()
+    def relative_residual(
         self,
-        equation: NavierStokes2d,
-        transport: VorticityTransport,
-        force: Tensor | None,
-        scheme: Scheme,
-        courant: float,
-    ):
-        if not courant > 0:
-            raise ValueError(f"courant is {courant}, expected a number > 0 such as 1.4")
-        self.transport, self.courant, self.steps, self.last = transport, courant, 0, 0.0
-        self.tendency = equation._tendency(transport, force)
-        self.builder = SCHEMES[scheme]
-        self.linear = _linear(equation.viscosity, equation.damping, transport)
-        # A flow at rest sets no limit, so the speed that the forcing will give it counts too.
-        self.acceleration = 0.0
-        if force is not None:
-            spectrum = transport.spectrum(force.to(transport.dtype))
-            self.acceleration = float(transport.speed(spectrum).max())
+        *recorded: Float[Tensor, "b t n m"],
+        initial: Float[Tensor, "b n m"] | None = None,
+        forcing: Float[Tensor, "b n m"] | None = None,
+        grid: Grid,
+        courant: float = 1.4,
+    ) -> Float[Tensor, " b"]:
+        """Return how far records are from the solver's own path between them, relative L2.
 
-    def advance(self, w: Tensor, duration: float) -> Tensor:
-        """Return the spectra of vorticity after a time."""
-        remaining = duration
-        while remaining > 0:
-            count = self._count(w, remaining)
-            taken = min(count, _STEPS_PER_LOOK)
-            self.last = remaining / count
-            step = self.builder(self.linear, self.last, like=w)
-            for _ in range(taken):
-                w = step(w, self.tendency)
-            self.steps += taken
-            remaining = 0.0 if taken == count else remaining - taken * self.last
-        return w
+        See `ops.recording.defect`: each record is compared with the flow that starts from the
+        one before. The input counts as a record unless a warm-up lies between. Where records are
+        low-pass parts of a finer flow, the eddies that they lack are the larger part of it.
 
-    def _count(self, w: Tensor, remaining: float) -> int:
-        speed = float(self.transport.speed(w).nan_to_num(0.0, 0.0, 0.0).max())
-        room = self.courant / self.transport.largest_wavenumber
-        # The positive root of dt (speed + dt acceleration) = room.
-        root = math.sqrt(speed**2 + 4 * self.acceleration * room)
-        return max(1, math.ceil(remaining * (speed + root) / (2 * room)))
+        Args:
+            recorded: the fields of `outputs`, at the recorded times.
+            initial, forcing: the random input, as for `solve`.
 
-    def error_estimate(self, w: Tensor) -> Float[Tensor, " b"]:
-        """Return steps × the relative change of one more step when it is halved."""
-        if not self.steps:
-            return torch.zeros(len(w), dtype=torch.float64, device=w.device)
-        whole = self.builder(self.linear, self.last, like=w)(w, self.tendency)
-        half = self.builder(self.linear, self.last / 2, like=w)
-        halved = half(half(w, self.tendency), self.tendency)
-        # Columns count once here, interior ones twice in a norm: an estimate may ignore that.
-        moved = torch.linalg.vector_norm(halved - whole, dim=(-2, -1)).double()
-        return self.steps * moved / torch.linalg.vector_norm(halved, dim=(-2, -1)).clamp_min(_TINY)
+        Raises:
+            ValueError: as `solve`; or one record after a warm-up, which leaves nothing to compare.
+        """
+        fields = [field.double() for field in recorded]
+        frames = fields[0]
+        if self.fields == "velocity":
+            frames = vorticity_of(fields[0], fields[1], grid.lengths)
+        given = None if forcing is None else forcing.double()
+        if initial is None:
+            initial = torch.zeros_like(frames[:, 0])
+        times = self.times
+        if self.warm_up:
+            if len(times) == 1:
+                raise ValueError("times has one entry after a warm-up, expected two or more")
+            frames, initial = frames[:, 1:], frames[:, 0]
+            times = tuple(time - times[0] for time in times[1:])
+
+        def advance(state: Tensor, duration: float) -> Tensor:
+            once = replace(self, warm_up=0.0, times=(duration,), fields="vorticity")
+            found = once.solve(
+                initial=state, forcing=given, grid=grid, courant=courant, raise_on_failure=False
+            )
+            return found.value[:, 0, 0]
+
+        return defect(advance, frames, initial.double(), times)
+
+    def check(
+        self, fields: dict[str, Tensor], grid: Grid
+    ) -> list[tuple[str, Bool[Tensor, " b"], str]]:
+        """Return known invariants as (name, suspicious samples, sentence).
+
+        The mean of ω stays zero. Its root mean square r cannot grow faster than by the forcing:
+
+            r' <= rms(f) - λ r,      λ = damping + ν (2π / largest side)²
+
+        since advection only moves ω about: unforced flow decays at least by λ.
+
+        Args:
+            fields: "vorticity" (b, t, n, m), and "initial" or "forcing" (b, n, m) if at hand;
+                velocities are always of mean vorticity zero and are not checked.
+        """
+        if "vorticity" not in fields:
+            return []
+        w = fields["vorticity"].double()
+        size = w.square().mean((-2, -1)).sqrt()
+        drift = w.mean((-2, -1)).abs()
+        limit = self._largest_growth(size, fields, grid)
+        return [
+            (
+                "mean vorticity", ~(drift <= _DRIFT * size).all(1),
+                "the mean vorticity of a torus is not zero",
+            ),
+            (
+                "enstrophy budget", ~(size <= (1 + _EXCESS) * limit).all(1),
+                "the mean square of vorticity grows faster than the forcing can make it",
+            ),
+        ]  # fmt: skip
+
+    def _largest_growth(self, size: Tensor, fields: dict[str, Tensor], grid: Grid) -> Tensor:
+        """Return the largest rms of ω (b, t) that the one before and the forcing allow."""
+        named = fields.get("forcing", self.forcing_field(grid)[None].to(size.device))
+        force = named.double().square().mean((-2, -1)).sqrt()
+        rate = self.damping + self.viscosity * (2 * math.pi / max(grid.lengths)) ** 2
+        first = fields.get("initial", torch.zeros(1, 1, 1).to(size))
+        first = first.double().square().mean((-2, -1)).sqrt()
+        before = torch.cat([first.expand(len(size))[:, None], size[:, :-1]], 1)
+        limits, now = [], -self.warm_up
+        for i, time in enumerate(self.times):
+            decay = math.exp(-rate * (time - now))
+            gain = (1 - decay) / rate if rate else time - now
+            limits.append(before[:, i] * decay + force * gain)
+            now = time
+        return torch.stack(limits, 1)
+
+    def exact(
+        self, grid: Grid, times: Sequence[float] | None = None, *, wavenumber: int = 1
+    ) -> Float[Tensor, "1 t n m"]:
+        """Return decaying Taylor-Green vortices at the given or recorded times, float64.
+
+            ω = 2κ cos(κ_x x) cos(κ_y y) e^{-(2νκ² + damping) t},   2κ² = κ_x² + κ_y²
+
+        A solution where there is no forcing: ψ = ω / 2κ², so the vortices do not move each other.
+
+        Args:
+            grid: two periodic axes of lengths L.
+            times: from the start of the warm-up on; by default the recorded ones.
+            wavenumber: vortex pairs per axis, κ_j = 2π wavenumber / L_j.
+        """
+        kx, ky = (2 * math.pi * wavenumber / length for length in grid.lengths)
+        x, y = grid.coordinates()
+        squared = kx**2 + ky**2
+        shape = math.sqrt(2 * squared) * torch.cos(kx * x) * torch.cos(ky * y)
+        if times is None:
+            times = [self.warm_up + time for time in self.times]
+        t = torch.tensor(times, dtype=torch.float64)[:, None, None]
+        return (torch.exp(-(self.viscosity * squared + self.damping) * t) * shape)[None]
 
 
 def _linear(viscosity: float, damping: float, transport: VorticityTransport) -> Tensor:
