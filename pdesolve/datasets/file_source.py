@@ -16,7 +16,7 @@ from . import schema
 from .dataset import MemorySource
 from .errors import NonFiniteError, ResolutionError, SchemaError, SplitError
 from .header import Header
-from .opening import damaged, open_file
+from .opening import damage_told, open_file
 from .spec import FieldSpec
 
 # What one read of a load into memory may take.
@@ -135,11 +135,9 @@ class FileSource:
     def _rows(self, place: str, indices: np.ndarray) -> np.ndarray:
         parts = []
         for number, rows in _runs(self._file[indices], self._row[indices]):
-            try:
+            where = f"{place}, samples {rows.start} to {rows.stop - 1}"
+            with damage_told(self.files[number], where):
                 parts.append(schema.dataset(self._handle(number), place)[rows])
-            except OSError as error:
-                where = f"{place}, samples {rows.start} to {rows.stop - 1}"
-                raise damaged(self.files[number], error, where) from error
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _mask(self, indices: np.ndarray) -> Tensor | None:

@@ -50,8 +50,9 @@ def description_hash(file: h5py.File) -> str:
     sampled = sampled_fields(file)
 
     def visit(path: str, item: h5py.Group | h5py.Dataset) -> None:
-        attributes = {key: _plain(item.attrs[key]) for key in item.attrs if key not in UNSEALED}
-        digest.update(json.dumps([path, attributes], sort_keys=True).encode())
+        names = sorted(set(item.attrs) - set(UNSEALED))
+        attributes = [(name, _plain(item.attrs[name])) for name in names]
+        digest.update(json.dumps([path, attributes]).encode())
         if isinstance(item, h5py.Dataset):
             digest.update(f"{item.shape} {item.dtype}".encode())
             if path not in sampled:

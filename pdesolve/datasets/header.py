@@ -8,7 +8,7 @@ import numpy as np
 from . import schema
 from .errors import ChecksumError, IncompleteFileError
 from .hashing import data_hash, description_hash
-from .opening import damaged, open_file
+from .opening import damage_told, open_file
 
 
 class Header:
@@ -25,11 +25,8 @@ class Header:
 
     def __init__(self, file: Path):
         self.file = file
-        with open_file(file) as opened:
-            try:
-                self._read(opened)
-            except OSError as error:
-                raise damaged(file, error) from error
+        with open_file(file) as opened, damage_told(file):
+            self._read(opened)
         self.written = self.records.written
 
     def usable(self, *, allow_partial: bool = False) -> "Header":

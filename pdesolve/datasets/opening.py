@@ -2,6 +2,8 @@
 
 import difflib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -33,7 +35,9 @@ _OTHER_KINDS = {
     b"MATLAB 5.0": "a MATLAB 5 file: try `pdesolve data convert FILE`",
     b"\x93NUMPY": "a NumPy array: load it and call pdesolve.datasets.from_arrays",
 }
-_CHECKED_TYPES = (h5t.INTEGER, h5t.FLOAT, h5t.ENUM)
+# What h5py raises over a flipped bit, depending on where it is.
+_DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError)
+_PLAIN_TYPES = (h5t.INTEGER, h5t.FLOAT, h5t.ENUM)
 
 
 def open_file(path: str | Path, mode: str = "r") -> h5py.File:
@@ -52,13 +56,11 @@ def open_file(path: str | Path, mode: str = "r") -> h5py.File:
     except OSError as error:
         raise _explained(path, error) from error
     try:
-        check_structure(file)
+        with damage_told(path):
+            check_structure(file)
     except DataError:
         file.close()
         raise
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        file.close()
-        raise damaged(path, error) from error
     return file
 
 
@@ -91,10 +93,24 @@ def check_structure(file: h5py.File) -> None:
                 raise UnsupportedDtypeError("a named type", file=file.filename, place=place)
 
 
-def damaged(path: str | Path, error: Exception, place: str = "") -> ChecksumError:
-    """Build the error for bytes that the HDF5 library itself found wrong."""
+@contextmanager
+def damage_told(path: str | Path, place: str = "") -> Iterator[None]:
+    """Turn what h5py raises over damaged bytes into a ChecksumError.
+
+    Raises:
+        ChecksumError: the HDF5 library found wrong bytes, or the metadata make no sense.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except _DAMAGE as error:
+        raise _damaged(path, error, place) from error
+
+
+def _damaged(path: str | Path, error: Exception, place: str = "") -> ChecksumError:
     return ChecksumError(
-        f"damaged bytes ({str(error).splitlines()[0]})",
+        f"damaged bytes ({type(error).__name__}: {str(error).partition(chr(10))[0]})",
         file=path,
         place=place,
         advice="see which samples with `pdesolve data verify FILE`, then fetch or generate again",
@@ -106,7 +122,7 @@ def _check_dataset(file: h5py.File, place: str, data: h5py.Dataset) -> None:
         raise _unsafe(file, place, "external storage")
     if data.is_virtual:
         raise _unsafe(file, place, "a virtual data set")
-    if data.id.get_type().get_class() not in _CHECKED_TYPES:
+    if data.id.get_type().get_class() not in _PLAIN_TYPES:
         raise UnsupportedDtypeError(
             f"elements of type {data.dtype}",
             file=file.filename,
@@ -177,4 +193,4 @@ def _explained(path: Path, error: OSError) -> DataError:
             allowed=f"{stored[1] if stored else 'over 2048'} bytes",
             advice="copy it again, or generate it again with `pdesolve generate ...`",
         )
-    return damaged(path, error)
+    return _damaged(path, error)

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from ..grid import Grid
-from .errors import SchemaError, UnknownFormatError
+from .errors import DataError, SchemaError, UnknownFormatError
 from .spec import AXIS_NAMES, DatasetSpec, FieldSpec
 
 # The Well's names.
@@ -310,7 +310,9 @@ def read_spec(file: h5py.File) -> DatasetSpec:
             parameters=tuple(str(p) for p in attributes(dataset(file, PARAMETERS))["names"]),
         )
         wrong = _mismatches(file, spec, int(root[TRAJECTORIES]))
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except DataError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise SchemaError(f"unreadable layout ({error})", file=file.filename) from error
     if wrong:
         raise SchemaError(

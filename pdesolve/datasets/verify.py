@@ -15,7 +15,7 @@ from . import schema
 from .errors import DataError, MissingFileError
 from .hashing import sample_hash
 from .header import Header
-from .opening import open_file
+from .opening import damage_told, open_file
 from .statistics import Moments, field_moments, merge, plain
 from .well import validate
 
@@ -80,7 +80,8 @@ def verify(path: str | Path, *, full: bool = True, check: Check | None = None) -
     """
     try:
         header = Header(Path(path))
-        broken = validate(path)
+        with damage_told(path):
+            broken = validate(path)
     except MissingFileError:
         raise
     except DataError as error:

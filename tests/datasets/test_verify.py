@@ -150,6 +150,20 @@ def test_any_flipped_bit_of_the_data_is_found(kinds, tmp_path, layout, flips):
         assert verify(path).errors, f"bit {bit} of byte {place}"
 
 
+@pytest.mark.parametrize("flips", [50, pytest.param(2000, marks=pytest.mark.slow)])
+def test_flipped_bit_anywhere_is_an_error_or_changes_nothing(stored, flips):
+    before = verify(stored)
+    facts = inspect(stored)
+    whole = stored.read_bytes()
+    choose = random.Random(flips)
+    for _ in range(flips):
+        flipped = bytearray(whole)
+        flipped[choose.randrange(len(whole))] ^= 1 << choose.randrange(8)
+        stored.write_bytes(flipped)
+        report = verify(stored)
+        assert report.errors or (report == before and inspect(stored) == facts)
+
+
 def test_inspect_tells_schema_statistics_and_provenance(kinds, stored):
     facts = json.loads(json.dumps(inspect(stored)))
     assert (facts["samples"], facts["written"], facts["rejected"]) == (7, 7, 0)
