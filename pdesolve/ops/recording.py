@@ -8,6 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ..grid import Grid
+from ..solution import Solution
+
 # (state (r, *grid), duration, substeps, rows (r,)) -> state after that time. `rows` says which
 # samples of the batch these are, for equations whose parameters differ from sample to sample.
 Advance = Callable[[Tensor, float, int, Tensor], Tensor]
@@ -65,6 +68,47 @@ def record(
     return Trajectories(torch.stack(frames, 1), change, substeps)
 
 
+def recorded_solution(
+    advance: Advance,
+    initial: Float[Tensor, "b *grid"],
+    times: Sequence[float],
+    *,
+    grid: Grid,
+    tolerance: float,
+    max_substeps: int,
+    advice: str,
+    raise_on_failure: bool,
+) -> Solution:
+    """Return `record`, made in float64, as the Solution of an equation with one unknown.
+
+    Args:
+        advance, initial, times, tolerance, max_substeps: of `record`.
+        grid: of the initial state, without time.
+        advice: what to try where a sample does not settle.
+        raise_on_failure: False returns what was reached, with `converged` False.
+
+    Returns:
+        Solution with value (b, 1, t, *grid) of the dtype of `initial`, and stats residual (the
+        relative change when steps are halved) and iterations (steps taken), each (b,).
+
+    Raises:
+        ConvergenceError: a sample changed by more than the tolerance after max_substeps.
+    """
+    frames, change, substeps = record(
+        advance, initial.double(), times, tolerance=tolerance, max_substeps=max_substeps
+    )
+    converged = change <= tolerance
+    return Solution(
+        value=frames[:, None].to(initial.dtype),
+        grid=grid,
+        converged=converged,
+        stats={"residual": change, "iterations": substeps},
+        message="converged"
+        if bool(converged.all())
+        else f"halving the steps still changed a state by {float(change.max()):.1e}: {advice}",
+    ).checked(raise_on_failure=raise_on_failure)
+
+
 def _interval(
     advance: Advance, state: Tensor, duration: float, tolerance: float, max_substeps: int
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -119,3 +163,19 @@ def defect(
         for i, (start, time) in enumerate(zip(starts, times, strict=True))
     ]
     return relative_change(frames, torch.stack(stepped, 1))
+
+
+def recorded_defect(
+    advance: Advance,
+    frames: Float[Tensor, "b t *grid"],
+    initial: Float[Tensor, "b *grid"],
+    times: Sequence[float],
+    *,
+    tolerance: float,
+) -> Float[Tensor, " b"]:
+    """Return `defect`, in float64, with steps that `record` halves down to the tolerance."""
+
+    def settled(state: Tensor, duration: float) -> Tensor:
+        return record(advance, state, (duration,), tolerance=tolerance).frames[:, 0]
+
+    return defect(settled, frames.double(), initial.double(), times)

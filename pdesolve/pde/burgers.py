@@ -13,7 +13,7 @@ from ..grid import Grid
 from ..ops import fourier
 from ..ops.exponential import exponential_rk4
 from ..ops.random_fields import gaussian_fields
-from ..ops.recording import defect, record
+from ..ops.recording import recorded_defect, recorded_solution
 from ..solution import Solution
 
 # d(field, orders): any differentiation rule; orders are those of time and of x.
@@ -135,21 +135,12 @@ class Burgers1d:
             ConvergenceError: a sample did not settle within max_substeps.
         """
         _check(initial, grid)
-        frames, change, substeps = record(
+        return recorded_solution(
             lambda u, duration, count, rows: self.step(u, duration, count, grid=grid),
-            initial.double(), self.times, tolerance=tolerance, max_substeps=max_substeps,
+            initial, self.times, grid=grid, tolerance=tolerance, max_substeps=max_substeps,
+            advice="use a finer grid, a larger viscosity or a larger tolerance",
+            raise_on_failure=raise_on_failure,
         )  # fmt: skip
-        converged = change <= tolerance
-        return Solution(
-            value=frames[:, None].to(initial.dtype),
-            grid=grid,
-            converged=converged,
-            stats={"residual": change, "iterations": substeps},
-            message="converged"
-            if bool(converged.all())
-            else f"halving the steps still changed the velocity by {float(change.max()):.1e}: "
-            "use a finer grid, a larger viscosity or a larger tolerance",
-        ).checked(raise_on_failure=raise_on_failure)
 
     @torch.no_grad()
     def relative_residual(
@@ -164,14 +155,10 @@ class Burgers1d:
 
         See `ops.recording.defect`; steps are halved until they change by at most `tolerance`.
         """
-
-        def advance(u: Tensor, duration: float) -> Tensor:
-            return record(
-                lambda v, span, count, rows: self.step(v, span, count, grid=grid),
-                u, (duration,), tolerance=tolerance,
-            ).frames[:, 0]  # fmt: skip
-
-        return defect(advance, velocity.double(), initial.double(), self.times)
+        return recorded_defect(
+            lambda u, duration, count, rows: self.step(u, duration, count, grid=grid),
+            velocity, initial, self.times, tolerance=tolerance,
+        )  # fmt: skip
 
     def check(
         self, fields: dict[str, Tensor], grid: Grid

@@ -5,7 +5,14 @@ import math
 import pytest
 import torch
 
-from pdesolve.ops.recording import defect, record, relative_change
+from pdesolve import ConvergenceError, Grid
+from pdesolve.ops.recording import (
+    defect,
+    record,
+    recorded_defect,
+    recorded_solution,
+    relative_change,
+)
 
 
 def midpoint(state, duration, substeps, rows):
@@ -74,3 +81,31 @@ def test_a_wrong_first_frame_is_seen():
 
 def test_change_of_zero_fields_is_zero():
     assert relative_change(torch.zeros(2, 3), torch.zeros(2, 3)).tolist() == [0.0, 0.0]
+
+
+def test_a_recorded_solution_is_made_in_float64_and_has_the_dtype_of_its_start():
+    initial = torch.tensor([[1.0, 2.0, 4.0]])
+    solution = recorded_solution(
+        midpoint, initial, (0.5, 1.0), grid=Grid((3,), 1.0, True), tolerance=1e-9,
+        max_substeps=2**16, advice="", raise_on_failure=True,
+    )  # fmt: skip
+    assert solution.value.shape == (1, 1, 2, 3) and solution.value.dtype == torch.float32
+    torch.testing.assert_close(solution.value[:, 0, 1], initial * math.exp(-1), rtol=1e-6, atol=0)
+    assert float(solution.stats["residual"]) <= 1e-9
+
+
+def test_a_sample_that_does_not_settle_is_an_error_with_the_advice():
+    with pytest.raises(
+        ConvergenceError, match=r"1 of 1 samples .* by \S+: take smaller breaths"
+    ):
+        recorded_solution(
+            midpoint, torch.ones(1, 3), (1.0,), grid=Grid((3,), 1.0, True), tolerance=1e-9,
+            max_substeps=4, advice="take smaller breaths", raise_on_failure=True,
+        )  # fmt: skip
+
+
+def test_recorded_defect_needs_no_step_size():
+    frames = math.exp(-1) * torch.ones(1, 1, 4)
+    found = recorded_defect(midpoint, frames, torch.ones(1, 4), (1.0,), tolerance=1e-9)
+    # Rounding of the float32 frames.
+    assert float(found) < 1e-7
