@@ -150,13 +150,13 @@ class Dataset:
             indices: positions in this dataset, 0 <= i < len, in any order.
 
         Raises:
-            IndexError: a position is outside.
+            IndexError: a position is outside, or there is none.
             DataError: the bytes of a sample are damaged or not finite.
         """
         wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
-        if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
+        if not wanted.size or wanted.min() < 0 or wanted.max() >= len(self):
             raise IndexError(
-                f"indices are {wanted.min()} to {wanted.max()}, expected 0 to {len(self) - 1}"
+                f"indices are {wanted.tolist()[:8]}, expected one or more of 0 to {len(self) - 1}"
             )
         return self._source.read(self._indices[wanted])
 

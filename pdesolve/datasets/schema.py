@@ -8,8 +8,9 @@ Source: The Well, Ohana et al. 2024, arXiv:2412.00568, data format of its reposi
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 from typing import Any, Literal
 
 import h5py
@@ -257,6 +258,16 @@ class Records:
     parameters: np.ndarray
     residual: np.ndarray
     seconds: np.ndarray
+
+    def rows(self, indices: np.ndarray) -> "Records":
+        """Records of some samples."""
+        return Records(*(getattr(self, one.name)[indices] for one in dataclass_fields(self)))
+
+    @classmethod
+    def joined(cls, parts: Sequence["Records"]) -> "Records":
+        """Records of several files, one after the other."""
+        names = [one.name for one in dataclass_fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     @property
     def written(self) -> np.ndarray:

@@ -38,10 +38,10 @@ def test_indices_may_be_of_any_kind(kinds, dataset, indices):
     assert batch.condition_names == ("viscosity",)
 
 
-@pytest.mark.parametrize("index", [-1, 7])
-def test_index_outside_is_refused(dataset, index):
+@pytest.mark.parametrize("indices", [[-1], [7], [0, 7], []])
+def test_index_outside_is_refused(dataset, indices):
     with pytest.raises(IndexError, match="0 to 6"):
-        dataset.batch([index])
+        dataset.batch(indices)
 
 
 def test_subset_of_a_subset_picks_among_its_own(kinds, dataset):

@@ -46,20 +46,20 @@ def test_forked_process_opens_a_handle_of_its_own(stored):
     dataset = open_dataset(stored, in_memory=False)
     dataset.batch([0])
     source = dataset._source
-    (key,) = source._handles
-    assert key[0] == os.getpid()
+    here = set(source._opened)
+    assert {key[0] for key in here} == {os.getpid()}
     context = multiprocessing.get_context("fork")
     queue = context.SimpleQueue()
 
     def child():
         dataset.batch([1])
-        queue.put((os.getpid(), list(source._handles)))
+        queue.put((os.getpid(), set(source._opened) - here))
 
     process = context.Process(target=child)
     process.start()
-    pid, keys = queue.get()
+    pid, there = queue.get()
     process.join()
-    assert keys == [key, (pid, 0)]
+    assert there == {(pid, *key[1:]) for key in here}
 
 
 def test_readers_side_by_side_share_the_file(kinds, stored):
@@ -132,6 +132,29 @@ def test_several_times_are_refused_with_what_is_supported(tmp_path):
         path = writer.finish()
     with pytest.raises(SchemaError, match="2 times, expected one time"):
         open_dataset(path)
+
+
+def test_contiguous_samples_are_mapped_and_the_file_stays_as_it_is(kinds, tmp_path):
+    path = kinds.write_all(tmp_path / "c.h5", layout="contiguous")
+    before = path.read_bytes()
+    dataset = open_dataset(path, in_memory=False)
+    batch = dataset.batch([6, 2, 3])
+    for position, index in enumerate([6, 2, 3]):
+        assert np.array_equal(batch.y[position, 0].numpy(), kinds.sample(index)["solution"])
+    batch.y.zero_()
+    assert path.read_bytes() == before
+    assert torch.equal(dataset.batch([6]).y[0, 0], torch.tensor(kinds.sample(6)["solution"]))
+
+
+def test_finite_values_whose_sum_overflows_are_fine(tmp_path):
+    spec = DatasetSpec(
+        "h", Grid((4,), 1.0, True), (FieldSpec("a", "input"), FieldSpec("u", "output"))
+    )
+    huge = np.full(4, 3e38, "float32")
+    with DatasetWriter(tmp_path / "h.h5", spec, 1, provenance={}) as writer:
+        writer.write(0, {"a": huge, "u": huge}, seed=0)
+        path = writer.finish()
+    assert np.array_equal(open_dataset(path).batch([0]).x[0, 0].numpy(), huge)
 
 
 def test_loading_in_blocks_equals_loading_at_once(stored, monkeypatch):

@@ -1,0 +1,124 @@
+"""Grids and times from the coordinates that foreign files store, rounded to float32 as they are."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ...grid import Grid
+from ..errors import SchemaError
+
+# Rounding of stored coordinates, relative to the spacing and to the largest coordinate.
+SPACING_TOLERANCE = 1e-3
+FLOAT32_ROUNDING = 4 * float(np.finfo(np.float32).eps)
+# Digits of a box's side that float32 coordinates determine.
+SIGNIFICANT = 6
+
+
+def spacing(values: np.ndarray, *, file: Path, place: str) -> float:
+    """Distance between neighbours of uniform, ascending coordinates.
+
+    Raises:
+        SchemaError: fewer than two points, or the distances differ.
+    """
+    values = np.asarray(values, np.float64)
+    if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
+        raise SchemaError(
+            f"coordinates of shape {values.shape}", file=file, place=place, allowed="two or more"
+        )
+    step = (values[-1] - values[0]) / (len(values) - 1)
+    slack = SPACING_TOLERANCE * step + FLOAT32_ROUNDING * float(np.abs(values).max())
+    steps = np.diff(values)
+    if step <= 0 or np.abs(steps - step).max() > slack:
+        raise SchemaError(
+            f"distances between {steps.min():.6g} and {steps.max():.6g}",
+            file=file,
+            place=place,
+            allowed="equal distances, ascending",
+            advice="interpolate the fields to a uniform grid, then call from_arrays",
+        )
+    return float(step)
+
+
+def cells(
+    coordinates: Sequence[np.ndarray],
+    periodic: Sequence[bool] | bool,
+    *,
+    file: Path,
+    places: Sequence[str],
+) -> Grid:
+    """Grid whose cell centres are these coordinates; the box is moved to start at 0.
+
+    Raises:
+        SchemaError: the coordinates are not uniform.
+    """
+    shape = tuple(len(values) for values in coordinates)
+    steps = [
+        spacing(values, file=file, place=place)
+        for values, place in zip(coordinates, places, strict=True)
+    ]
+    lengths = [rounded(step * n) for step, n in zip(steps, shape, strict=True)]
+    return Grid(shape, lengths, periodic, "cell")
+
+
+def left_ends(coordinates: Sequence[np.ndarray], grid: Grid) -> list[float]:
+    """Where the box of `cells` began before it was moved."""
+    pairs = zip(coordinates, grid.spacing, strict=True)
+    return [rounded(float(values[0]) - step / 2, unit=step) for values, step in pairs]
+
+
+def times(
+    values: np.ndarray | None, frames: int, *, file: Path, place: str, surplus: int = 0
+) -> tuple[float, ...]:
+    """Times of the frames as this layout stores them (float32); frame numbers if none are known.
+
+    Args:
+        values: stored times.
+        frames: number of frames.
+        surplus: how many times may follow the last frame's.
+
+    Raises:
+        SchemaError: there are too few or too many times, or they do not ascend.
+    """
+    if values is None:
+        return tuple(float(number) for number in range(frames))
+    values = np.asarray(values, np.float32)
+    if values.ndim != 1 or not 0 <= len(values) - frames <= surplus:
+        allowed = f"{frames}" + (f" or {frames + surplus}" if surplus else "")
+        raise SchemaError(
+            f"{values.shape} times for {frames} frames",
+            file=file,
+            place=place,
+            allowed=f"{allowed} times",
+        )
+    values = values[:frames]
+    if not np.isfinite(values).all() or (np.diff(values) <= 0).any():
+        raise SchemaError("times that do not ascend", file=file, place=place, allowed="ascending")
+    return tuple(float(value) for value in values)
+
+
+def common_row(values: np.ndarray, *, file: Path, place: str) -> np.ndarray:
+    """The row that all samples share, of values with the samples first.
+
+    Raises:
+        SchemaError: samples differ.
+    """
+    values = np.asarray(values)
+    differs = [k for k in range(len(values)) if not np.array_equal(values[k], values[0])]
+    if differs:
+        raise SchemaError(
+            f"sample {differs[0]} differs from sample 0",
+            file=file,
+            place=place,
+            allowed="the same grid and times for all samples",
+            advice="convert the samples that share them, or interpolate first",
+        )
+    return values[0]
+
+
+def rounded(value: float, *, unit: float = 0.0) -> float:
+    """The value with six digits if it is that number up to float32 rounding, else itself."""
+    short = float(f"{value:.{SIGNIFICANT}g}")
+    near = math.isclose(value, short, rel_tol=10.0**-SIGNIFICANT, abs_tol=unit * SPACING_TOLERANCE)
+    return short if near else value
