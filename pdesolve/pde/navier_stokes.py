@@ -91,9 +91,9 @@ class NavierStokes2d:
     peak: int = 4
     modes: int = 256
     warm_up: float = 0.0
-    times: tuple[float, ...] = (1.0,)
+    times: Sequence[float] = (1.0,)
     fields: Literal["vorticity", "velocity"] = "vorticity"
-    solver_shape: tuple[int, ...] = ()
+    solver_shape: Sequence[int] = ()
 
     def __post_init__(self):
         object.__setattr__(self, "times", tuple(self.times))
