@@ -1,6 +1,7 @@
 """Equations: what is solved, and how truth is made."""
 
 from .advection import Advection as Advection
+from .allen_cahn import AllenCahn as AllenCahn
 from .burgers import Burgers1d as Burgers1d
 from .darcy import Darcy as Darcy
 from .navier_stokes import NavierStokes2d as NavierStokes2d
