@@ -65,7 +65,8 @@ def cells(
 def left_ends(coordinates: Sequence[np.ndarray], grid: Grid) -> list[float]:
     """Where the box of `cells` began before it was moved."""
     pairs = zip(coordinates, grid.spacing, strict=True)
-    return [rounded(float(values[0]) - step / 2, unit=step) for values, step in pairs]
+    starts = [(float(values[0]) - step / 2, step) for values, step in pairs]
+    return [rounded(a) if abs(a) > SPACING_TOLERANCE * step else 0.0 for a, step in starts]
 
 
 def times(
@@ -117,8 +118,7 @@ def common_row(values: np.ndarray, *, file: Path, place: str) -> np.ndarray:
     return values[0]
 
 
-def rounded(value: float, *, unit: float = 0.0) -> float:
+def rounded(value: float) -> float:
     """The value with six digits if it is that number up to float32 rounding, else itself."""
     short = float(f"{value:.{SIGNIFICANT}g}")
-    near = math.isclose(value, short, rel_tol=10.0**-SIGNIFICANT, abs_tol=unit * SPACING_TOLERANCE)
-    return short if near else value
+    return short if math.isclose(value, short, rel_tol=10.0**-SIGNIFICANT) else value

@@ -44,7 +44,7 @@ def _contents(path: Path, _state: tuple[int, int] | None) -> Contents | None:
     except NotHDF5Error:
         return None
     with file, damage_told(path):
-        groups = tuple(sorted(name for name in file if isinstance(file[name], h5py.Group)))
+        groups = tuple(sorted(str(name) for name in file if isinstance(file[name], h5py.Group)))
         shapes = _shapes(file, "")
         if groups:
             shapes |= _shapes(file[groups[0]], f"{groups[0]}/")

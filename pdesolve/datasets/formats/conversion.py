@@ -122,6 +122,25 @@ def shared_and_varying(
     return {name: value for name, value in first.items() if name not in varying}, varying
 
 
+def check_alike(files: Sequence[Path], samples: Sequence[Samples]) -> None:
+    """Check that several sources fit into one set.
+
+    Raises:
+        SchemaError: they do not; all differences are listed.
+    """
+    for file, one in zip(files, samples, strict=True):
+        wrong = one.spec.differences(samples[0].spec)
+        if one.dtype != samples[0].dtype:
+            wrong.append(f"dtype is {one.dtype} here and {samples[0].dtype} there")
+        if wrong:
+            raise SchemaError(
+                "; ".join(wrong),
+                file=file,
+                allowed=f"as in {files[0].name}",
+                advice="convert each equation and each grid into its own folder",
+            )
+
+
 def _write(part: Part, target: Path) -> Path:
     samples, rows, spec = part.samples, part.rows, part.samples.spec
     sizes = [int(np.prod(spec.stored_shape(one))) * samples.dtype.itemsize for one in spec.varying]
