@@ -27,12 +27,13 @@ class CourantMarch:
     Args:
         transport: advection on the grid of the flows.
         linear: diagonal of the linear part of ω_t on its spectra, 1/time, <= 0.
-        force: f at the grid points, (n, m) or (b, n, m).
+        force: spectrum of f, (n, k) or (b, n, k).
         scheme: name of a step in `ops.time_stepping`.
         courant: oscillation of the fastest mode in one step, radians; schemes of order four are
             stable up to 2.8.
 
     Attributes:
+        transport: as given.
         steps: how many were taken so far.
     """
 
@@ -40,18 +41,18 @@ class CourantMarch:
         self,
         transport: VorticityTransport,
         linear: Float[Tensor, "n k"],
-        force: Float[Tensor, "*b n m"],
+        force: Complex[Tensor, "*b n k"],
         *,
         scheme: Scheme,
         courant: float,
     ):
         if not courant > 0:
             raise ValueError(f"courant is {courant}, expected a number > 0 such as 1.4")
-        self._transport, self._linear, self._builder = transport, linear, SCHEMES[scheme]
+        self.transport, self._linear, self._builder = transport, linear, SCHEMES[scheme]
         self._room = courant / transport.largest_wavenumber
         self._tendency = transport.tendency(force)
         # The speed whose vorticity is f: what one unit of time would add.
-        self._acceleration = float(transport.speed(transport.spectrum(force)).max())
+        self._acceleration = float(transport.speed(force).max())
         self._last = 0.0
         self.steps = 0
 
@@ -85,7 +86,7 @@ class CourantMarch:
 
     def _count(self, w: Tensor, remaining: float) -> int:
         # A flow that is no longer finite must not stop the others.
-        speed = float(self._transport.speed(w).nan_to_num(0.0, 0.0, 0.0).max())
+        speed = float(self.transport.speed(w).nan_to_num(0.0, 0.0, 0.0).max())
         # dt is the positive root of  dt (speed + dt acceleration) = room.
         root = math.sqrt(speed**2 + 4 * self._acceleration * self._room)
         return max(1, math.ceil(remaining * (speed + root) / (2 * self._room)))

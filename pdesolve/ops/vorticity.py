@@ -82,11 +82,10 @@ class VorticityTransport:
         return product.addcmul_(self._from_difference, difference)
 
     def tendency(
-        self, force: Float[Tensor, "*b n m"]
+        self, force: Complex[Tensor, "*#b n k"]
     ) -> Callable[[Complex[Tensor, "*b n k"]], Complex[Tensor, "*b n k"]]:
-        """Return the function  ω -> -u·∇ω + f  on spectra, f given at the grid points."""
-        spectrum = self.spectrum(force)
-        return lambda vorticity: self.advection(vorticity).add_(spectrum)
+        """Return the function  ω -> -u·∇ω + f  on spectra."""
+        return lambda vorticity: self.advection(vorticity).add_(force)
 
     def speed(self, vorticity: Complex[Tensor, "*b n k"]) -> Float[Tensor, " *b"]:
         """Return max(|u| + |v|), which times the largest wavenumber is the fastest oscillation."""

@@ -303,10 +303,10 @@ class NavierStokes2d:
         """
         _check_grid(grid)
         _check_field("state", state, grid)
-        transport = _transport(grid.shape, grid.lengths, state.dtype, state.device)
-        tendency = transport.tendency(self._force(forcing, grid).to(state))
+        transport = _transport(grid, state.dtype, state.device)
+        tendency = transport.tendency(self._force(forcing, grid, transport))
         w = transport.spectrum(state)
-        advance = _cached_step(self.viscosity, self.damping, scheme, dt / substeps, transport)
+        advance = _cached_step(self, scheme, dt / substeps, transport)
         for _ in range(substeps):
             w = advance(w, tendency)
         return transport.field(w)
@@ -329,9 +329,9 @@ class NavierStokes2d:
             dt = courant / (κ_max max(|u| + |v|)),   κ_max = largest 2π (n_j / 3) / L_j
 
         Samples that are computed side by side (the whole batch, on a CPU the next few) share it,
-        so the last digits of one depend on the batch that it is in. Schemes
-        of order four are stable up to 2.8; the default is half of that, for accuracy and for what
-        the speed may change meanwhile. `cn_euler` needs some hundredths.
+        so the last digits of one depend on the batch that it is in. Schemes of order four are
+        stable up to 2.8; the default is half of that, for accuracy and for what the speed may
+        change meanwhile. `cn_euler` needs some hundredths.
 
         Args:
             initial: vorticity at the start of the warm-up; rest where the input is the forcing.
@@ -352,14 +352,22 @@ class NavierStokes2d:
             ValueError: the input is missing, not finite or does not lie on a periodic grid.
             ConvergenceError: a flow is not finite in the end.
         """
-        start, force, fine = self._start(initial, forcing, grid)
+        start = self._start(initial, forcing, grid)
+        fine = grid.resized(start.shape[1:])
+        transport = _transport(fine, start.dtype, start.device)
+        if forcing is not None:
+            forcing = fourier.resample(forcing, fine.shape)
+        force = self._force(forcing, fine, transport).expand(len(start), -1, -1)
         at_once = len(start)
         if start.device.type == "cpu":
             at_once = max(1, _POINTS_AT_ONCE // math.prod(fine.shape))
-        parts = [
-            self._flows(start[i : i + at_once], force[i : i + at_once], fine, grid, scheme, courant)
-            for i in range(0, len(start), at_once)
-        ]
+        parts = []
+        for i in range(0, len(start), at_once):
+            march = CourantMarch(
+                transport, _linear(self, transport), force[i : i + at_once],
+                scheme=scheme, courant=courant,
+            )  # fmt: skip
+            parts.append(self._recorded(march, transport.spectrum(start[i : i + at_once]), grid))
         value, residual, steps = (torch.cat(pieces) for pieces in zip(*parts, strict=True))
         converged = value.isfinite().flatten(1).all(1)
         return Solution(
@@ -373,28 +381,8 @@ class NavierStokes2d:
             f"{courant:g}, a larger viscosity or a finer grid",
         ).checked(raise_on_failure=raise_on_failure)
 
-    def _flows(
-        self, start: Tensor, force: Tensor, fine: Grid, grid: Grid, scheme: Scheme, courant: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return records (b, c, t, n, m), error estimates (b,) and steps (b,) of some flows."""
-        transport = _transport(fine.shape, fine.lengths, start.dtype, start.device)
-        linear = _linear(self.viscosity, self.damping, transport)
-        march = CourantMarch(transport, linear, force, scheme=scheme, courant=courant)
-        w = march.advance(transport.spectrum(start), self.warm_up)
-        records, now = [], 0.0
-        for time in self.times:
-            w, now = march.advance(w, time - now), time
-            fields = (transport.field(w),)
-            if self.fields == "velocity":
-                fields = transport.velocity(w)
-            records.append(torch.stack([fourier.resample(u, grid.shape) for u in fields], 1))
-        steps = torch.full((len(w),), march.steps, device=w.device)
-        return torch.stack(records, 2), march.error_estimate(w), steps
-
-    def _start(
-        self, initial: Tensor | None, forcing: Tensor | None, grid: Grid
-    ) -> tuple[Tensor, Tensor, Grid]:
-        """Return vorticity at the start and forcing (b, n, m) on the solver's grid, and that."""
+    def _start(self, initial: Tensor | None, forcing: Tensor | None, grid: Grid) -> Tensor:
+        """Return the vorticity at the start on the solver's grid, from inputs that are checked."""
         _check_grid(grid)
         for name, field in (("initial", initial), ("forcing", forcing)):
             if field is not None:
@@ -405,21 +393,33 @@ class NavierStokes2d:
             if forcing is None:
                 raise ValueError(f"no input was given, expected {self.inputs[0]}: pass it by name")
             initial = torch.zeros_like(forcing)
-        fine = grid.resized(self.solver_shape or grid.shape)
-        start = fourier.resample(initial, fine.shape)
-        force = self._force(
-            None if forcing is None else fourier.resample(forcing, fine.shape), fine
-        )
-        return start, force.to(start).expand_as(start), fine
+        return fourier.resample(initial, self.solver_shape or grid.shape)
 
-    def _force(self, forcing: Tensor | None, grid: Grid) -> Tensor:
-        """Return f at the grid points: the given one or the named one."""
+    def _force(self, forcing: Tensor | None, grid: Grid, transport: VorticityTransport) -> Tensor:
+        """Return the spectrum of f: of the given one (b, n, k), or of the named one (n, k)."""
         if (self.forcing == "input") != (forcing is not None):
             raise ValueError(
                 f"forcing was {'not ' if forcing is None else ''}given where the equation's "
                 f'forcing is {self.forcing!r}: a field goes with forcing="input" only'
             )
-        return self.forcing_field(grid) if forcing is None else forcing
+        if forcing is None:
+            return _named_force(self, grid, transport)
+        return transport.spectrum(forcing)
+
+    def _recorded(
+        self, march: CourantMarch, w: Tensor, grid: Grid
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return records (b, c, t, n, m), error estimates (b,) and steps (b,) of some flows."""
+        w = march.advance(w, self.warm_up)
+        records, now = [], 0.0
+        for time in self.times:
+            w, now = march.advance(w, time - now), time
+            fields = (march.transport.field(w),)
+            if self.fields == "velocity":
+                fields = march.transport.velocity(w)
+            records.append(torch.stack([fourier.resample(u, grid.shape) for u in fields], 1))
+        steps = torch.full((len(w),), march.steps, device=w.device)
+        return torch.stack(records, 2), march.error_estimate(w), steps
 
     def residual(
         self, d: Derivative, vorticity, stream, *, forcing: Tensor | float = 0.0
@@ -465,11 +465,6 @@ class NavierStokes2d:
         if initial is None:
             initial = torch.zeros_like(frames[:, 0])
         times = self.times
-        if self.warm_up:
-            if len(times) == 1:
-                raise ValueError("times has one entry after a warm-up, expected two or more")
-            frames, initial = frames[:, 1:], frames[:, 0]
-            times = tuple(time - times[0] for time in times[1:])
 
         def advance(state: Tensor, duration: float) -> Tensor:
             once = replace(self, warm_up=0.0, times=(duration,), fields="vorticity")
@@ -478,7 +473,15 @@ class NavierStokes2d:
             )
             return found.value[:, 0, 0]
 
-        return defect(advance, frames, initial.double(), times)
+        # After no time the state is what the solver keeps of it.
+        initial = advance(initial.double(), 0.0)
+        if self.warm_up:
+            if len(times) == 1:
+                raise ValueError("times has one entry after a warm-up, expected two or more")
+            frames, initial = frames[:, 1:], frames[:, 0]
+            times = tuple(time - times[0] for time in times[1:])
+
+        return defect(advance, frames, initial, times)
 
     def check(
         self, fields: dict[str, Tensor], grid: Grid
@@ -552,25 +555,32 @@ class NavierStokes2d:
         return (torch.exp(-(self.viscosity * squared + self.damping) * t) * shape)[None]
 
 
-def _linear(viscosity: float, damping: float, transport: VorticityTransport) -> Tensor:
-    return -viscosity * transport.squared_wavenumber - damping
+def _linear(equation: NavierStokes2d, transport: VorticityTransport) -> Tensor:
+    return -equation.viscosity * transport.squared_wavenumber - equation.damping
+
+
+# What follows is kept for later calls, some of which may need gradients; tensors that are made
+# in inference mode would refuse them.
 
 
 @lru_cache(maxsize=8)
-def _transport(
-    shape: tuple[int, ...], lengths: tuple[float, ...], dtype: torch.dtype, device: torch.device
-) -> VorticityTransport:
-    # Kept for later calls, of which some may need gradients that inference tensors refuse.
+def _transport(grid: Grid, dtype: torch.dtype, device: torch.device) -> VorticityTransport:
     with torch.inference_mode(False):
-        return VorticityTransport(shape, lengths, dtype=dtype, device=device)
+        return VorticityTransport(grid.shape, grid.lengths, dtype=dtype, device=device)
+
+
+@lru_cache(maxsize=8)
+def _named_force(equation: NavierStokes2d, grid: Grid, transport: VorticityTransport) -> Tensor:
+    with torch.inference_mode(False):
+        return transport.spectrum(equation.forcing_field(grid).to(transport.squared_wavenumber))
 
 
 @lru_cache(maxsize=16)
 def _cached_step(
-    viscosity: float, damping: float, scheme: Scheme, dt: float, transport: VorticityTransport
+    equation: NavierStokes2d, scheme: Scheme, dt: float, transport: VorticityTransport
 ) -> Step:
     with torch.inference_mode(False):
-        linear = _linear(viscosity, damping, transport)
+        linear = _linear(equation, transport)
         return SCHEMES[scheme](linear, dt, like=transport.empty_spectrum())
 
 

@@ -19,7 +19,9 @@ KAPPA = 2 * math.pi * N / 3
 
 def march(force=CALM, courant=1.0, viscosity=0.0):
     linear = -viscosity * TRANSPORT.squared_wavenumber
-    return CourantMarch(TRANSPORT, linear, force, scheme="ifrk4", courant=courant)
+    return CourantMarch(
+        TRANSPORT, linear, TRANSPORT.spectrum(force), scheme="ifrk4", courant=courant
+    )
 
 
 @pytest.mark.parametrize(("duration", "speed"), [(1.0, 1.0), (0.3, 2.0), (1e-4, 1.0)])

@@ -271,6 +271,16 @@ def test_velocity_records_are_those_of_the_vorticity():
     )
 
 
+def test_a_record_at_time_zero_is_what_the_grid_keeps_of_the_input():
+    grid = Grid((12, 12), 1.0, True)
+    flow = NavierStokes2d(times=(0.0, 0.05), modes=32)
+    w = flow.random_inputs(grid, generators(1))["initial"]
+    found = flow.solve(initial=w, grid=grid).value[:, 0]
+    assert torch.allclose(found[:, 0], fourier.truncate(w, (7, 7)), rtol=0, atol=1e-13)
+    assert relative(found[:, 0], w) > 1e-3
+    assert float(flow.relative_residual(found, initial=w, grid=grid)) < 1e-12
+
+
 def test_warm_up_shifts_the_records():
     grid = Grid((20, 20), 1.0, True)
     later = NavierStokes2d(times=(0.1, 0.2), warm_up=0.3).solve(
