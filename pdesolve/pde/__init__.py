@@ -4,5 +4,6 @@ from .advection import Advection as Advection
 from .allen_cahn import AllenCahn as AllenCahn
 from .burgers import Burgers1d as Burgers1d
 from .darcy import Darcy as Darcy
+from .fisher_kpp import FisherKPP as FisherKPP
 from .navier_stokes import NavierStokes2d as NavierStokes2d
 from .poisson import Poisson as Poisson
