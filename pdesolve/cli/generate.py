@@ -140,6 +140,7 @@ class Filler:
             self.dataset.name,
             self.grid,
             tuple(fields),
+            times=getattr(equation, "times", (0.0,)),
             equation=type(equation).__name__,
             equation_parameters=asdict(equation),
         )
