@@ -35,6 +35,19 @@ def test_halving_the_step_shows_the_order(scheme, order):
     assert order_seen == pytest.approx(order, abs=0.15)
 
 
+@pytest.mark.parametrize(("scheme", "order"), ORDERS.items())
+def test_one_step_is_the_exponential_series_up_to_the_order(scheme, order):
+    # For N(v) = z v one step is a polynomial in z, which its values on the unit circle give; a
+    # digit lost in a coefficient shows here long before it shows in an order.
+    z = torch.exp(2j * math.pi * torch.arange(8, dtype=torch.float64) / 8)
+    order = {"rk4_cn": 4}.get(scheme, order)
+    step = SCHEMES[scheme](torch.zeros(8, dtype=torch.float64), 1.0, like=z)
+    found = torch.fft.fft(step(torch.ones_like(z), lambda v: z * v), norm="forward")
+    expected = [1 / math.factorial(power) for power in range(order + 1)]
+    # The published coefficients have thirteen digits.
+    assert found[: order + 1].real.tolist() == pytest.approx(expected, abs=1e-11)
+
+
 @pytest.mark.parametrize("scheme", ["ifrk4", "etdrk4"])
 def test_the_linear_part_is_exact_for_any_step(scheme):
     step = SCHEMES[scheme](LINEAR, 5.0, like=START)
