@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import MissingFileError, UnknownFormatError
-from . import neuraloperator, pdebench, pdebench_groups
+from . import fno_mat, neuraloperator, pdebench, pdebench_groups
 
-FORMATS = (neuraloperator, pdebench, pdebench_groups)
+FORMATS = (neuraloperator, pdebench, pdebench_groups, fno_mat)
 
 
 def convert(paths: Sequence[str | Path], output_folder: str | Path) -> list[Path]:
