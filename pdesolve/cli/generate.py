@@ -74,6 +74,8 @@ class Filler:
         self.equation, self.grid, self.path, self.samples = equation, grid, path, samples
         self.seeds, self.block, self.config = seeds, config.block, config
         self.dataset = config.dataset
+        # Random numbers, not fields, that an equation draws for each sample.
+        self.parameters = getattr(equation, "parameters", ())
         self.largest_residual = 0.0
 
     def fill(self) -> int:
@@ -114,7 +116,8 @@ class Filler:
         residual = solution.stats["residual"]
         self.largest_residual = max(self.largest_residual, float(residual.max()))
         for row, index in enumerate(indices):
-            fields = {name: values[row].cpu().numpy() for name, values in inputs.items()}
+            fields = {name: inputs[name][row].cpu().numpy() for name in self.equation.inputs}
+            parameters = {name: float(inputs[name][row]) for name in self.parameters}
             for channel, name in enumerate(self.equation.outputs):
                 fields[name] = solution.value[row, channel].cpu().numpy()
             writer.write(
@@ -122,6 +125,7 @@ class Filler:
                 fields,
                 seed=seeds[row],
                 residual=float(residual[row]),
+                parameters=parameters,
                 seconds=seconds,
                 rejected=not bool(solution.converged[row]),
             )
@@ -143,6 +147,7 @@ class Filler:
             times=getattr(equation, "times", (0.0,)),
             equation=type(equation).__name__,
             equation_parameters=asdict(equation),
+            parameters=self.parameters,
         )
 
     def _provenance(self) -> dict[str, Any]:

@@ -92,11 +92,17 @@ def residual_of(dataset: Any) -> Any | None:
     equation = equation_of(dataset)
     if equation is None or any(dataset.grid.offset):
         return None
-    if dataset.input_names != equation.inputs or dataset.output_names != equation.outputs:
+    names = (equation.inputs, equation.outputs, getattr(equation, "parameters", ()))
+    if (dataset.input_names, dataset.output_names, dataset.condition_names) != names:
         return None
+    evolves = hasattr(equation, "times")
 
     def residual(batch: Any, prediction: Any) -> Any:
-        inputs = {name: batch.x[:, channel] for channel, name in enumerate(equation.inputs)}
-        return equation.relative_residual(prediction[:, 0], **inputs, grid=batch.grid)
+        given = dict(zip(equation.inputs, batch.x.unbind(1), strict=True))
+        if batch.condition is not None:
+            given |= dict(zip(batch.condition_names, batch.condition.unbind(1), strict=True))
+        # Records of an evolution have a time axis behind the batch.
+        outputs = [u[:, None] if evolves else u for u in prediction.unbind(1)]
+        return equation.relative_residual(*outputs, **given, grid=batch.grid)
 
     return residual
