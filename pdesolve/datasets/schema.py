@@ -11,14 +11,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
-from typing import Any, Literal
+from typing import Any, get_args
 
 import h5py
 import numpy as np
 
 from ..grid import Grid
 from .errors import DataError, SchemaError, UnknownFormatError
-from .spec import AXIS_NAMES, DatasetSpec, FieldSpec
+from .spec import AXIS_NAMES, DatasetSpec, FieldSpec, Role
 
 # The Well's names.
 NAME = "dataset_name"
@@ -38,14 +38,15 @@ SAMPLE_VARYING, TIME_VARYING, DIM_VARYING = "sample_varying", "time_varying", "d
 # Names added here.
 VERSION, COMPLETE, DIGEST = "pds_version", "pds_complete", "pds_digest"
 EQUATION, EQUATION_PARAMETERS, GRID = "equation", "equation_parameters", "grid"
-UNITS = "units"
+UNITS, PERIODIC, PLACEMENT = "units", "periodic", "location"
 ROLES = "pdesolve/roles"
 SAMPLES = "pdesolve/samples"
 SEED, STATUS, HASH = f"{SAMPLES}/seed", f"{SAMPLES}/status", f"{SAMPLES}/xxh3"
-PARAMETERS = f"{SAMPLES}/params"
+PARAMETERS, PARAMETER_NAMES = f"{SAMPLES}/params", "names"
 RESIDUAL, SECONDS = f"{SAMPLES}/residual", f"{SAMPLES}/wall_s"
 RECORDS = (SEED, STATUS, HASH, PARAMETERS, RESIDUAL, SECONDS)
 STATISTICS = "pdesolve/stats"
+COUNT = "count"
 STATISTICS_KEYS = ("mean", "std", "rms", "min", "max")
 MASK = "pdesolve/mask/domain"
 DIGEST_LENGTH = 32
@@ -54,7 +55,7 @@ UNSEALED = (COMPLETE, DIGEST)
 
 EMPTY, WRITTEN, REJECTED = 0, 1, 2
 
-_RESERVED = {
+RESERVED = {
     NAME, GRID_TYPE, SPATIAL_DIMS, TRAJECTORIES, SIMULATION_PARAMETERS, VERSION, COMPLETE, DIGEST,
     EQUATION, EQUATION_PARAMETERS, GRID,
 }  # fmt: skip
@@ -68,41 +69,6 @@ def statistics_key(name: str, suffix: str) -> str:
 def location(one: FieldSpec) -> str:
     """HDF5 path of a field."""
     return f"{FIELD_GROUPS[one.order]}/{one.name}"
-
-
-def create(
-    file: h5py.File,
-    spec: DatasetSpec,
-    samples: int,
-    *,
-    provenance: Mapping[str, Any],
-    layout: Literal["chunked", "contiguous"],
-    dtype: str,
-) -> None:
-    """Write everything but the samples into an empty file, every float filled with NaN.
-
-    All storage is allocated at once, so that the metadata stay as they are while samples are
-    written (a killed writer leaves a file that opens) and a disk that is too small is noticed now.
-    """
-    _write_root(file, spec, samples, provenance)
-    _write_dimensions(file, spec)
-    _write_boundaries(file, spec.grid)
-    scalars = file.create_group(SCALARS)
-    scalars.attrs[FIELD_NAMES] = _strings(spec.parameters)
-    for name in spec.parameters:
-        data = _allocate(file, f"{SCALARS}/{name}", (samples,), dtype, np.nan)
-        _flag(data, sample=True, time=False)
-    for order, name in enumerate(FIELD_GROUPS):
-        names = [one.name for one in spec.fields if one.order == order]
-        file.create_group(name).attrs[FIELD_NAMES] = _strings(names)
-    for one in spec.fields:
-        _create_field(file, spec, one, samples, layout, dtype)
-    roles = file.create_group(ROLES)
-    for role in ("input", "output", "constant"):
-        roles.attrs[f"{role}s"] = _strings([one.name for one in spec.by_role(role)])
-    _create_records(file, spec, samples)
-    for one in spec.varying:
-        _create_statistics(file, spec, one)
 
 
 def seal(file: h5py.File, digest: str) -> None:
@@ -126,126 +92,6 @@ def read_fixed(file: h5py.File, spec: DatasetSpec) -> dict[str, np.ndarray]:
     """Read what is stored once, by HDF5 path: constant fields and the mask (1 inside)."""
     paths = [location(one) for one in spec.fixed] + [MASK] * (MASK in file)
     return {path: dataset(file, path)[()] for path in paths}
-
-
-def _write_root(
-    file: h5py.File, spec: DatasetSpec, samples: int, provenance: Mapping[str, Any]
-) -> None:
-    clash = sorted(_RESERVED & set(provenance))
-    if clash:
-        raise SchemaError(f"{clash} are names of the layout", place="provenance", advice="rename")
-    file.attrs[NAME] = spec.name
-    file.attrs[GRID_TYPE] = "cartesian"
-    file.attrs[SPATIAL_DIMS] = spec.grid.dims
-    file.attrs[TRAJECTORIES] = samples
-    file.attrs[SIMULATION_PARAMETERS] = _strings([])
-    file.attrs[VERSION] = "1.0"
-    file.attrs[COMPLETE] = np.uint8(0)
-    file.attrs[DIGEST] = np.bytes_(" " * DIGEST_LENGTH)
-    file.attrs[EQUATION] = spec.equation
-    file.attrs[EQUATION_PARAMETERS] = json.dumps(spec.equation_parameters)
-    file.attrs[GRID] = json.dumps(spec.grid.as_dict())
-    for key, value in plain_provenance(provenance).items():
-        file.attrs[key] = value
-
-
-def plain_provenance(provenance: Mapping[str, Any]) -> dict[str, str | int | float]:
-    """Provenance as attributes hold it: numbers and text, anything else as JSON text."""
-    return {
-        key: value if isinstance(value, str | int | float) else json.dumps(value)
-        for key, value in provenance.items()
-    }
-
-
-def _write_dimensions(file: h5py.File, spec: DatasetSpec) -> None:
-    grid = spec.grid
-    dimensions = file.create_group(DIMENSIONS)
-    dimensions.attrs[SPATIAL_NAMES] = _strings(AXIS_NAMES[: grid.dims])
-    time = dimensions.create_dataset(TIME, data=np.asarray(spec.times, "float32"))
-    _flag(time, sample=False, time=True)
-    for axis, name in enumerate(AXIS_NAMES[: grid.dims]):
-        data = dimensions.create_dataset(name, data=grid.axis(axis).numpy().astype("float32"))
-        _flag(data, sample=False, time=False)
-        data.attrs["periodic"] = grid.periodic[axis]
-        data.attrs["location"] = grid.placement
-
-
-def _write_boundaries(file: h5py.File, grid: Grid) -> None:
-    # Values on a wall are the equation's business; The Well asks for the kind alone.
-    boundaries = file.create_group(BOUNDARIES)
-    for axis, name in enumerate(AXIS_NAMES[: grid.dims]):
-        kind = "periodic" if grid.periodic[axis] else "wall"
-        boundary = boundaries.create_group(f"{name}_{kind}")
-        boundary.attrs[BOUNDARY_DIMS] = _strings([name])
-        boundary.attrs[BOUNDARY_FIELDS] = _strings([])
-        boundary.attrs[BOUNDARY_KIND] = kind.upper()
-        _flag(boundary, sample=False, time=False)
-        ends = np.zeros(grid.shape[axis], bool)
-        ends[[0, -1]] = True
-        boundary.create_dataset(BOUNDARY_MASK, data=ends)
-
-
-def _create_field(
-    file: h5py.File, spec: DatasetSpec, one: FieldSpec, samples: int, layout: str, dtype: str
-) -> None:
-    shape = spec.stored_shape(one)
-    if one.sample_varying:
-        shape = (samples, *shape)
-    chunks = (1, *shape[1:]) if one.sample_varying and layout == "chunked" else None
-    data = _allocate(file, location(one), shape, dtype, np.nan, chunks)
-    _flag(data, sample=one.sample_varying, time=one.time_varying)
-    data.attrs[DIM_VARYING] = np.ones(spec.grid.dims, bool)
-    data.attrs[UNITS] = one.units
-
-
-def _create_records(file: h5py.File, spec: DatasetSpec, samples: int) -> None:
-    _allocate(file, SEED, (samples,), "<i8", -1)
-    _allocate(file, STATUS, (samples,), "u1", EMPTY)
-    _allocate(file, HASH, (samples,), "<u8", 0)
-    _allocate(file, RESIDUAL, (samples,), "<f8", np.nan)
-    _allocate(file, SECONDS, (samples,), "<f8", np.nan)
-    parameters = _allocate(file, PARAMETERS, (samples, len(spec.parameters)), "<f8", np.nan)
-    parameters.attrs["names"] = _strings(spec.parameters)
-
-
-def _create_statistics(file: h5py.File, spec: DatasetSpec, one: FieldSpec) -> None:
-    stored = file.create_group(f"{STATISTICS}/{one.name}").attrs
-    steps = one.time_varying and len(spec.times) > 1
-    for suffix in ("", "delta") if steps else ("",):
-        stored[statistics_key("count", suffix)] = np.int64(0)
-        for key in STATISTICS_KEYS:
-            unknown = np.full((spec.grid.dims,) * one.order, np.nan)
-            stored[statistics_key(key, suffix)] = unknown if one.order else np.float64(np.nan)
-
-
-def _allocate(
-    file: h5py.File,
-    path: str,
-    shape: tuple[int, ...],
-    dtype: str,
-    fill: float,
-    chunks: tuple[int, ...] | None = None,
-) -> h5py.Dataset:
-    settings = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    settings.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    return file.create_dataset(
-        path,
-        shape,
-        np.dtype(dtype).newbyteorder("<"),
-        chunks=chunks,
-        fletcher32=chunks is not None,
-        fillvalue=fill,
-        dcpl=settings,
-    )
-
-
-def _flag(item: h5py.Dataset | h5py.Group, *, sample: bool, time: bool) -> None:
-    item.attrs[SAMPLE_VARYING] = np.bool_(sample)
-    item.attrs[TIME_VARYING] = np.bool_(time)
-
-
-def _strings(names) -> np.ndarray:
-    return np.array(list(names), dtype=h5py.string_dtype())
 
 
 @dataclass(frozen=True)
@@ -278,6 +124,11 @@ class Records:
     def done(self) -> np.ndarray:
         """Indices of the samples that are written or rejected."""
         return np.flatnonzero(self.status != EMPTY)
+
+
+def role_attribute(role: Role) -> str:
+    """Attribute of the roles' group that lists the fields of one role."""
+    return f"{role}s"
 
 
 def read_records(file: h5py.File) -> Records:
@@ -318,7 +169,9 @@ def read_spec(file: h5py.File) -> DatasetSpec:
             times=tuple(float(time) for time in dataset(file, f"{DIMENSIONS}/{TIME}")[()]),
             equation=str(root[EQUATION]),
             equation_parameters=json.loads(root[EQUATION_PARAMETERS]),
-            parameters=tuple(str(p) for p in attributes(dataset(file, PARAMETERS))["names"]),
+            parameters=tuple(
+                str(p) for p in attributes(dataset(file, PARAMETERS))[PARAMETER_NAMES]
+            ),
         )
         wrong = _mismatches(file, spec, int(root[TRAJECTORIES]))
     except DataError:
@@ -334,12 +187,20 @@ def read_spec(file: h5py.File) -> DatasetSpec:
     return spec
 
 
+def plain_provenance(provenance: Mapping[str, Any]) -> dict[str, str | int | float]:
+    """Provenance as attributes hold it: numbers and text, anything else as JSON text."""
+    return {
+        key: value if isinstance(value, str | int | float) else json.dumps(value)
+        for key, value in provenance.items()
+    }
+
+
 def read_provenance(file: h5py.File) -> dict[str, Any]:
     """Root attributes that tell where the data came from."""
     return {
         key: value.item() if isinstance(value, np.generic) else value
         for key, value in attributes(file).items()
-        if key not in _RESERVED
+        if key not in RESERVED
     }
 
 
@@ -400,7 +261,7 @@ def dataset(file: h5py.File, path: str) -> h5py.Dataset:
 
 def _read_roles(file: h5py.File) -> list[tuple[str, Any]]:
     roles = attributes(group(file, ROLES))
-    return [(str(n), role) for role in ("input", "output", "constant") for n in roles[f"{role}s"]]
+    return [(str(n), role) for role in get_args(Role) for n in roles[role_attribute(role)]]
 
 
 def _read_field(file: h5py.File, name: str, role: Any) -> FieldSpec:

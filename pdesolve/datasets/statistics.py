@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .schema import STATISTICS_KEYS, statistics_key
+from .schema import COUNT, STATISTICS_KEYS, statistics_key
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def plain(moments: dict[str, Moments], order: int) -> dict[str, Any]:
                 strict=True,
             )
         )
-        values[statistics_key("count", suffix)] = one.count
+        values[statistics_key(COUNT, suffix)] = one.count
         for key, value in named.items():
             values[statistics_key(key, suffix)] = value.tolist() if order else float(value[0])
     return values
@@ -105,11 +105,11 @@ def restored(values: Mapping[str, Any]) -> dict[str, Moments]:
     """Moments from what `plain` made of them, to merge the statistics of several files."""
     moments = {}
     for suffix in ("", "delta"):
-        if statistics_key("count", suffix) in values:
+        if statistics_key(COUNT, suffix) in values:
             mean, std, least, most = (
                 np.atleast_1d(values[statistics_key(key, suffix)])
                 for key in ("mean", "std", "min", "max")
             )
-            count = int(values[statistics_key("count", suffix)])
+            count = int(values[statistics_key(COUNT, suffix)])
             moments[suffix] = Moments(count, mean, std**2 * count, least, most)
     return moments

@@ -39,7 +39,9 @@ class Finding:
     def __str__(self) -> str:
         shown = ", ".join(str(index) for index in self.samples[:8])
         more = f" and {len(self.samples) - 8} more" if len(self.samples) > 8 else ""
-        told = ": ".join(part for part in (self.kind, self.place, self.message) if part)
+        # An error's own message names its place already.
+        place = "" if self.place in self.message else self.place
+        told = ": ".join(part for part in (self.kind, place, self.message) if part)
         return f"{told} (samples {shown}{more})" if self.samples else told
 
 

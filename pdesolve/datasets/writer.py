@@ -10,7 +10,7 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
-from . import schema
+from . import schema, skeleton
 from .checks import matched_fields, matched_mask, matched_parameters, require_finite
 from .errors import ExistingFileError, FileBusyError, IncompleteFileError, SchemaError
 from .hashing import description_hash, sample_hash
@@ -198,7 +198,7 @@ class DatasetWriter:
         stamped = {CREATED: datetime.now(UTC).isoformat(timespec="seconds"), **provenance}
         try:
             with h5py.File(nascent, "w") as file:
-                schema.create(
+                skeleton.create(
                     file,
                     self.spec,
                     self.samples,

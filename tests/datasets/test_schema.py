@@ -2,7 +2,15 @@ import h5py
 import numpy as np
 import pytest
 
-from pdesolve.datasets import SchemaError, UnknownFormatError, schema
+from pdesolve import Grid
+from pdesolve.datasets import (
+    DatasetSpec,
+    DatasetWriter,
+    FieldSpec,
+    SchemaError,
+    UnknownFormatError,
+    schema,
+)
 
 
 def test_spec_reads_back_equal(kinds, stored):
@@ -10,42 +18,20 @@ def test_spec_reads_back_equal(kinds, stored):
         assert schema.read_spec(file) == kinds.spec
 
 
+def test_times_read_back_exactly(tmp_path):
+    fields = (FieldSpec("u", "output", time_varying=True),)
+    spec = DatasetSpec("t", Grid((3,), 1 / 3, True), fields, times=(0.1, 0.2, 1 / 3))
+    with DatasetWriter(tmp_path / "t.h5", spec, 1, provenance={}):
+        pass
+    with h5py.File(tmp_path / "t.h5.tmp") as file:
+        assert schema.read_spec(file) == spec
+
+
 def test_provenance_reads_back(kinds, stored):
     with h5py.File(stored) as file:
         found = schema.read_provenance(file)
     del found["created_utc"]
     assert found == {"generator": "tests", "generator_version": "1", "config_json": '{"a": [1, 2]}'}
-
-
-def test_a_chunk_is_one_sample_with_a_checksum_and_no_other_filter(stored):
-    with h5py.File(stored) as file:
-        data = file["t0_fields/solution"]
-        assert data.chunks == (1, 1, 9, 6)
-        assert data.fletcher32
-        assert data.id.get_create_plist().get_nfilters() == 1
-
-
-def test_contiguous_layout_has_no_filter(kinds, tmp_path):
-    with h5py.File(kinds.write_all(tmp_path / "c.h5", layout="contiguous")) as file:
-        data = file["t0_fields/coefficient"]
-        assert data.chunks is None
-        mapped = np.memmap(
-            tmp_path / "c.h5", "<f4", "r", data.id.get_offset(), (kinds.samples, 9, 6)
-        )
-        assert np.array_equal(mapped[3], kinds.sample(3)["coefficient"])
-
-
-@pytest.mark.parametrize("layout", ["chunked", "contiguous"])
-def test_unwritten_samples_are_nan(kinds, tmp_path, layout):
-    begun = kinds.begin(tmp_path / "n.h5", layout=layout)
-    with begun as writer:
-        kinds.put(writer, 2)
-    with h5py.File(tmp_path / "n.h5.tmp") as file:
-        values = file["t1_fields/velocity"][()]
-        status = file["pdesolve/samples/status"][()]
-    assert np.isnan(values[[0, 1, 3, 4, 5, 6]]).all()
-    assert np.isfinite(values[2]).all()
-    assert status.tolist() == [0, 0, 1, 0, 0, 0, 0]
 
 
 def test_all_mismatches_are_listed_at_once(stored):
@@ -64,9 +50,3 @@ def test_file_of_another_layout_is_told_apart(tmp_path):
         file["tensor"] = np.zeros(3)
         with pytest.raises(UnknownFormatError, match="tensor"):
             schema.read_spec(file)
-
-
-def test_names_of_the_layout_are_no_provenance(kinds, tmp_path):
-    with pytest.raises(SchemaError, match="grid_type"):
-        kinds.begin(tmp_path / "a.h5", provenance={"grid_type": "mine"})
-    assert list(tmp_path.iterdir()) == []

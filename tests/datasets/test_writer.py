@@ -1,3 +1,6 @@
+import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 
@@ -103,6 +106,23 @@ def test_statistics_are_those_of_the_fields(kinds, stored):
     assert found["mean"] == pytest.approx(values.mean(), rel=1e-12)
     assert found["std"] == pytest.approx(values.std(), rel=1e-12)
     assert (found["min"], found["max"], found["count"]) == (values.min(), values.max(), values.size)
+
+
+# Python 3.12 warns of any fork of a process with threads.
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_killed_writer_loses_no_sample_that_it_wrote(kinds, tmp_path):
+    def write_three_and_die():
+        writer = kinds.begin(tmp_path / "a.h5")
+        for index in (4, 0, 2):
+            kinds.put(writer, index)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    process = multiprocessing.get_context("fork").Process(target=write_three_and_die)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    with kinds.begin(tmp_path / "a.h5", resume=True) as writer:
+        assert writer.written == {0, 2, 4}
 
 
 # Forks writers of 60 samples and kills each after a random time, until enough were killed.
