@@ -62,6 +62,42 @@ def cells(
     return Grid(shape, lengths, periodic, "cell")
 
 
+def uniform(
+    coordinates: Sequence[np.ndarray],
+    periodic: Sequence[bool],
+    *,
+    file: Path,
+    places: Sequence[str],
+) -> Grid:
+    """Grid of these coordinates, moved to start at 0.
+
+    The first coordinate is nearer to a whole number of spacings (points that include the box's
+    left end) or to half of one off (cell centres).
+
+    Raises:
+        SchemaError: the coordinates are not uniform.
+    """
+    shape = tuple(len(values) for values in coordinates)
+    steps = [
+        spacing(values, file=file, place=place)
+        for values, place in zip(coordinates, places, strict=True)
+    ]
+    starts = [float(values[0]) / step for values, step in zip(coordinates, steps, strict=True)]
+    centred = [abs(start % 1 - 0.5) < 0.25 for start in starts]
+    sides = [
+        rounded(step * (n if wraps or middle else n - 1))
+        for step, n, wraps, middle in zip(steps, shape, periodic, centred, strict=True)
+    ]
+    if all(centred):
+        return Grid(shape, sides, periodic, "cell")
+    # Cell centres beside nodes are nodes that begin half a spacing after the end.
+    offset = [
+        side / n / 2 if middle else 0.0
+        for side, n, middle in zip(sides, shape, centred, strict=True)
+    ]
+    return Grid(shape, sides, periodic, "node", offset)
+
+
 def left_ends(coordinates: Sequence[np.ndarray], grid: Grid) -> list[float]:
     """Where the box of `cells` began before it was moved."""
     pairs = zip(coordinates, grid.spacing, strict=True)
