@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 
 from ..grid import Grid
 from ..ops.conjugate_gradient import solve_refined
+from ..ops.geometry import SHAPES, Shape, inside
 from ..ops.random_fields import gaussian_fields
 from ..ops.sine_transform import inverse_laplacian
 from ..solution import Solution
@@ -29,9 +30,16 @@ class Darcy:
 
         -div(a grad u) = f  inside,      u = 0  on the boundary
 
-    The random medium has two phases: a = high where a Gaussian field g >= 0 and low elsewhere,
-    g ~ N(0, (-Δ + tau²)^-alpha) with zero normal derivative at the walls. Only f / a matters
-    for u. `solve` takes any positive coefficient.
+    Random media, where g ~ N(0, (-Δ + tau²)^-alpha) has zero normal derivative at the walls:
+
+        "two_phase"    a = high where g >= 0 and low elsewhere
+        "lognormal"    a = exp(g / s), s the deviation of g far from walls (alpha > 1)
+        "multiscale"   a = Π_{i=1..6} (1 + cos(a_i π (X + Y)) / 2) (1 + sin(a_i π (Y - 3X)) / 2),
+                       a_i uniform in 2^(i-1) [1, 1.5],  X = x/L_x, Y = y/L_y
+
+    With `shapes`, every sample lies in one of those regions of the box (`ops.geometry`), told by
+    the input "mask", and u = 0 outside. Only f / a matters for u. `solve` takes any positive
+    coefficient and any mask.
 
     Args:
         low, high: permeability of the two phases, > 0. Their ratio r costs about √r iterations.
@@ -41,6 +49,8 @@ class Darcy:
         modes: cosines per axis of g, whatever the grid, so that one seed is one medium on all.
             With fewer than the grid has points, interfaces are smooth at the finest scales.
         source: f where no field is given.
+        law: of the random medium.
+        shapes: regions to draw from; none is the whole box without a mask.
 
     Fails when: the ratio of phases passes about 1e4 (hundreds of iterations).
     """
@@ -52,13 +62,24 @@ class Darcy:
     constant_mode: bool = False
     modes: int = 256
     source: float = 1.0
+    law: Literal["two_phase", "lognormal", "multiscale"] = "two_phase"
+    shapes: Sequence[Shape] = ()
 
-    inputs: ClassVar[tuple[str, ...]] = ("coefficient",)
     outputs: ClassVar[tuple[str, ...]] = ("solution",)
     boundary_value: ClassVar[float] = 0.0
-    units: ClassVar[dict[str, str]] = {"coefficient": "1", "solution": "1"}
+    units: ClassVar[dict[str, str]] = {"coefficient": "1", "mask": "1", "solution": "1"}
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the input fields."""
+        return ("coefficient", "mask") if self.shapes else ("coefficient",)
 
     def __post_init__(self):
+        object.__setattr__(self, "shapes", tuple(self.shapes))
+        if not set(self.shapes) <= set(SHAPES):
+            raise ValueError(f"shapes is {self.shapes}, expected some of {SHAPES}")
+        if self.law not in _LAWS:
+            raise ValueError(f"law is {self.law!r}, expected one of {_LAWS}")
         for name in ("low", "high"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a permeability > 0")
@@ -85,20 +106,57 @@ class Darcy:
         """
         return cls(low=0.02, high=0.36, tau=10.0, alpha=3.0)
 
+    @classmethod
+    def rough(cls) -> "Darcy":
+        """Return the law of MgNO's rough Darcy set: 12 and 2, tau 5, alpha 2.
+
+        Constants as third parties report them; the paper's files give 512 x 512 values.
+
+        Source: He et al. 2024, arXiv:2310.19809.
+        """
+        return cls(low=2.0, tau=5.0)
+
+    @classmethod
+    def multiscale(cls) -> "Darcy":
+        """Return the trigonometric coefficients of the multiscale Darcy set, 1023 x 1023 nodes.
+
+        Source: Liu, Xu and Zhang 2022, arXiv:2210.10890.
+        """
+        return cls(law="multiscale")
+
     def random_inputs(
         self, grid: Grid, generators: Sequence[torch.Generator]
     ) -> dict[str, Float[Tensor, "b n m"]]:
-        """Return {"coefficient": a}, one medium for each generator, float64.
+        """Return {"coefficient": a}, one medium for each generator, float64; with shapes "mask".
 
         A generator gives the same medium on every grid of the same box: its points see the phase
-        that is there, without averaging.
+        that is there, without averaging. The mask is 1 inside and 0 outside.
         """
+        if self.law == "multiscale":
+            fields = {"coefficient": torch.stack([_multiscale(grid, g) for g in generators])}
+        else:
+            fields = {"coefficient": self._gaussian_medium(grid, generators)}
+        if self.shapes:
+            drawn = [
+                int(torch.randint(len(self.shapes), (), generator=g, device=g.device))
+                for g in generators
+            ]
+            masks = torch.stack([inside(self.shapes[i], grid) for i in drawn])
+            fields["mask"] = masks.to(fields["coefficient"])
+        return fields
+
+    def _gaussian_medium(
+        self, grid: Grid, generators: Sequence[torch.Generator]
+    ) -> Float[Tensor, "b n m"]:
         field = gaussian_fields(
             grid, generators, alpha=self.alpha, tau=self.tau, modes=self.modes,
             constant_mode=self.constant_mode,
         )  # fmt: skip
-        low = torch.full_like(field, self.low)
-        return {"coefficient": torch.where(field >= 0, self.high, low)}
+        if self.law == "lognormal":
+            # The variance in the plane is ∫ (κ² + tau²)^-alpha d²κ / (2π)².
+            inverse = math.sqrt(4 * math.pi * (self.alpha - 1)) * self.tau ** (self.alpha - 1)
+            return torch.exp(inverse * field)
+        return torch.where(field >= 0, self.high, torch.full_like(field, self.low))
 
     def residual(
         self, d: Derivative, solution, *, coefficient, source: Tensor | None = None
@@ -121,8 +179,9 @@ class Darcy:
         coefficient: Float[Tensor, "b n m"],
         grid: Grid,
         source: Float[Tensor, "#b n m"] | None = None,
+        mask: Float[Tensor, "b n m"] | None = None,
         tolerance: float = 1e-8,
-        max_iterations: int = 1000,
+        max_iterations: int = 4000,
         raise_on_failure: bool = True,
     ) -> Solution:
         """Return u by harmonic finite volumes and conjugate gradients; no gradient flows through.
@@ -140,6 +199,9 @@ class Darcy:
             grid: two axes with walls; cells, or nodes with both ends stored. Sizes with small
                 prime factors are faster beyond 128 points, see `ops.sine_transform`.
             source: f, by default the constant of the class.
+            mask: 1 inside and 0 outside, where u = 0. Between an inner and an outer point stands a
+                wall: halfway on cells, at the outer node on nodes, in the inner medium. Curved
+                edges become stairs, an error of first order; iterations grow with the grid.
             tolerance: of the relative residual ||f - A u||_2 / ||f||_2. A tolerance of 1e-6 has
                 left relative errors of u below 1e-8.
             max_iterations: for each sample.
@@ -162,15 +224,22 @@ class Darcy:
                 f"coefficient has the value {float(coefficient.min()):.3g}, expected a "
                 "permeability > 0 everywhere: fill voids with a small positive one"
             )
-        faces = _conductances(coefficient.double(), grid)
-        rhs = _unknowns(self._source_field(source, coefficient, grid), grid)
+        region = _region(mask, coefficient, grid)
+        faces = _conductances(coefficient.double(), grid, region)
+        within = None if region is None else _unknowns(region, grid)
+        rhs = _restricted(_unknowns(self._source_field(source, coefficient, grid), grid), within)
 
         def system(dtype: torch.dtype):
             rounded = (faces[0].to(dtype), faces[1].to(dtype))
+            kept = None if within is None else within.to(dtype)
             poisson = inverse_laplacian(
                 rhs.shape[1:], grid.spacing, grid.placement, dtype=dtype, device=rhs.device
             )
-            return lambda u: _outflow(pad(u, _WALLS), rounded), poisson
+            # Corrections of the whole box, cut to the region: symmetric, and zero outside.
+            return (
+                lambda u: _restricted(_outflow(pad(u, _WALLS), rounded), kept),
+                lambda r: _restricted(poisson(r), kept),
+            )
 
         u, residual, iterations = solve_refined(
             system, rhs, tolerance=tolerance, max_iterations=max_iterations
@@ -196,11 +265,12 @@ class Darcy:
         coefficient: Float[Tensor, "b n m"],
         grid: Grid,
         source: Float[Tensor, "#b n m"] | None = None,
+        mask: Float[Tensor, "b n m"] | None = None,
     ) -> Float[Tensor, "b n m"]:
         """Return the imbalance of fluxes -div_h(a grad_h u) - f, right across jumps.
 
-        The scheme of `solve`. On the wall nodes, where u should be zero, it is a u (1/h_x² +
-        1/h_y²): the size of the flux that a wrong wall value causes. Differentiable.
+        The scheme of `solve`. On the wall nodes and outside the mask, where u should be zero, it is
+        a u (1/h_x² + 1/h_y²): the size of the flux that a wrong value causes. Differentiable.
 
         Raises:
             ValueError: as in `solve`.
@@ -208,14 +278,18 @@ class Darcy:
         _check_grid(grid)
         _check_field("solution", solution, grid)
         _check_field("coefficient", coefficient, grid)
-        faces = _conductances(coefficient, grid)
-        f = self._source_field(source, solution, grid).to(solution)
+        region = _region(mask, solution, grid)
+        faces = _conductances(coefficient, grid, region)
+        f = _restricted(self._source_field(source, solution, grid).to(solution), region)
+        known = torch.ones_like(solution) if region is None else region.to(solution)
         if grid.placement == "cell":
-            return _outflow(pad(solution, _WALLS), faces) - f
-        inside = _outflow(solution, faces) - _unknowns(f, grid)
+            outflow = _outflow(pad(known * solution, _WALLS), faces)
+        else:
+            known = pad(_unknowns(known, grid), _WALLS)
+            f = known * f
+            outflow = pad(_outflow(known * solution, faces), _WALLS)
         weight = sum(1 / h**2 for h in grid.spacing)
-        at_walls = solution - pad(_unknowns(solution, grid), _WALLS)
-        return pad(inside, _WALLS) + weight * coefficient * at_walls
+        return known * outflow - f + (1 - known) * weight * coefficient * solution
 
     def relative_residual(
         self,
@@ -224,6 +298,7 @@ class Darcy:
         coefficient: Float[Tensor, "b n m"],
         grid: Grid,
         source: Float[Tensor, "#b n m"] | None = None,
+        mask: Float[Tensor, "b n m"] | None = None,
     ) -> Float[Tensor, " b"]:
         """Return ||flux residual||_2 / ||f||_2 of each sample, in float64.
 
@@ -234,8 +309,9 @@ class Darcy:
             ValueError: as in `solve`, or f is zero everywhere.
         """
         u, a = solution.double(), coefficient.double()
-        residual = self.flux_residual(u, coefficient=a, grid=grid, source=source)
-        f = _unknowns(self._source_field(source, u, grid), grid)
+        residual = self.flux_residual(u, coefficient=a, grid=grid, source=source, mask=mask)
+        f = _restricted(self._source_field(source, u, grid), _region(mask, u, grid))
+        f = _unknowns(f, grid)
         size = torch.linalg.vector_norm(f, dim=(1, 2))
         if not bool((size > 0).all()):
             raise ValueError(
@@ -261,6 +337,9 @@ class Darcy:
             low = fields["solution"].flatten(1).amin(1)
             sentence = f"a solution is below {_NEGATIVE:g}, against the maximum principle u >= 0"
             found.append(("maximum principle", ~(low >= _NEGATIVE), sentence))
+        if {"solution", "mask"} <= fields.keys():
+            outside = (fields["solution"] * (1 - fields["mask"])).flatten(1).abs().amax(1)
+            found.append(("mask", ~(outside == 0), "a solution is not 0 outside its mask"))
         return found
 
     @staticmethod
@@ -288,6 +367,8 @@ class Darcy:
         return source.double().expand_as(like)
 
 
+_LAWS = ("two_phase", "lognormal", "multiscale")
+
 # One more layer around the last two axes: wall nodes, or the values 0 that cells see there.
 _WALLS = (1, 1, 1, 1)
 
@@ -296,10 +377,47 @@ def _unknowns(field: Tensor, grid: Grid) -> Tensor:
     return field[:, 1:-1, 1:-1] if grid.placement == "node" else field
 
 
-def _conductances(a: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
+def _multiscale(grid: Grid, generator: torch.Generator) -> Tensor:
+    x, y = (c / length for c, length in zip(grid.coordinates(), grid.lengths, strict=True))
+    drawn = torch.rand(6, generator=generator, dtype=torch.float64, device=generator.device)
+    a = torch.ones_like(x)
+    for i, share in enumerate(drawn.tolist()):
+        frequency = 2**i * (1 + share / 2) * math.pi
+        a = a * (1 + torch.cos(frequency * (x + y)) / 2)
+        a = a * (1 + torch.sin(frequency * (y - 3 * x)) / 2)
+    return a
+
+
+def _region(mask: Tensor | None, like: Tensor, grid: Grid) -> Tensor | None:
+    if mask is None:
+        return None
+    _check_field("mask", mask, grid)
+    if not bool(((mask == 0) | (mask == 1)).all()):
+        raise ValueError("mask has a value between, expected 1 inside and 0 outside: round it")
+    return mask.to(device=like.device, dtype=torch.float64)
+
+
+def _restricted(field: Tensor, region: Tensor | None) -> Tensor:
+    return field if region is None else region * field
+
+
+def _face_values(a: Tensor, region: Tensor | None, axis: int, wall: float) -> Tensor:
+    """Return a on the faces between neighbours along an axis; `wall` times it at the region."""
+    first, second = a.narrow(axis, 0, a.shape[axis] - 1), a.narrow(axis, 1, a.shape[axis] - 1)
+    mean = 2 * first * second / (first + second)
+    if region is None:
+        return mean
+    r, t = region.narrow(axis, 0, a.shape[axis] - 1), region.narrow(axis, 1, a.shape[axis] - 1)
+    # Of a face with one side inside, only that side's medium counts.
+    return r * t * mean + wall * (r * (1 - t) * first + (1 - r) * t * second)
+
+
+def _conductances(a: Tensor, grid: Grid, region: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return a / h² of every face that touches an unknown, (b, n + 1, m) and (b, n, m + 1)."""
-    x = 2 * a[:, 1:] * a[:, :-1] / (a[:, 1:] + a[:, :-1])
-    y = 2 * a[:, :, 1:] * a[:, :, :-1] / (a[:, :, 1:] + a[:, :, :-1])
+    region = None if region is None else region.to(a)
+    # Half a spacing to a wall between cells, a whole one to a node outside.
+    wall = 2.0 if grid.placement == "cell" else 1.0
+    x, y = (_face_values(a, region, axis, wall) for axis in (1, 2))
     if grid.placement == "node":
         x, y = x[:, :, 1:-1], y[:, 1:-1]
     else:

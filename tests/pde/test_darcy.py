@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from pdesolve import ConvergenceError, Grid
 from pdesolve.ops import difference
+from pdesolve.ops.geometry import inside
 from pdesolve.pde import Darcy
 
 GRIDS = [
@@ -56,6 +57,32 @@ def direct_solution(a: np.ndarray, f: np.ndarray, grid: Grid) -> np.ndarray:
         rhs.append(f[i, j])
     matrix = scipy.sparse.csc_matrix((values, (rows, columns)))
     return scipy.sparse.linalg.spsolve(matrix, np.array(rhs)).reshape(a.shape)
+
+
+def direct_solution_inside(a: np.ndarray, f: np.ndarray, mask: np.ndarray, grid: Grid):
+    """Assemble the balance of the points inside a mask, u = 0 outside, and solve it densely."""
+    nodes, points = grid.placement == "node", [tuple(p) for p in np.argwhere(mask)]
+    edge = [(0, n - 1) for n in a.shape]
+    if nodes:
+        points = [p for p in points if p[0] not in edge[0] and p[1] not in edge[1]]
+    number = {p: row for row, p in enumerate(points)}
+    matrix = np.zeros((len(points), len(points)))
+    for (i, j), row in number.items():
+        for di, dj, h in ((1, 0, 0), (-1, 0, 0), (0, 1, 1), (0, -1, 1)):
+            there = (i + di, j + dj)
+            in_box = 0 <= there[0] < a.shape[0] and 0 <= there[1] < a.shape[1]
+            if in_box and mask[there]:
+                conductance = 2 / (1 / a[i, j] + 1 / a[there]) / grid.spacing[h] ** 2
+            else:
+                conductance = (1 if nodes else 2) * a[i, j] / grid.spacing[h] ** 2
+            matrix[row, row] += conductance
+            if there in number:
+                matrix[row, number[there]] -= conductance
+    u = np.zeros(a.shape)
+    found = np.linalg.solve(matrix, np.array([f[p] for p in points]))
+    for p, value in zip(points, found, strict=True):
+        u[p] = value
+    return torch.from_numpy(u)
 
 
 def relative(difference_: torch.Tensor, to: torch.Tensor) -> float:
@@ -318,3 +345,118 @@ def test_residual_relative_to_no_source_is_refused():
         Darcy(source=0.0).relative_residual(
             two_phases(grid), coefficient=two_phases(grid), grid=grid
         )
+
+
+def masks(grid: Grid) -> torch.Tensor:
+    """Return two regions as fields: a curved one, and one that reaches the walls."""
+    return torch.stack([inside("circle", grid), inside("cross", grid)]).double()
+
+
+@pytest.mark.parametrize("grid", GRIDS[:2], ids=str)
+def test_solution_inside_a_mask_is_that_of_a_direct_solve(grid, device):
+    a, mask = two_phases(grid, samples=2), masks(grid)
+    f = torch.linspace(-1, 2, a.numel(), dtype=torch.float64).view_as(a)
+    value = (
+        Darcy()
+        .solve(
+            coefficient=a.to(device), source=f.to(device), mask=mask.to(device), grid=grid,
+            tolerance=1e-11,
+        )
+        .value[:, 0]
+        .cpu()
+    )  # fmt: skip
+    for i in range(2):
+        expected = direct_solution_inside(
+            a[i].numpy(), f[i].numpy(), mask[i].numpy().astype(bool), grid
+        )
+        assert relative(value[i] - expected, expected) < 1e-9
+
+
+@pytest.mark.parametrize("placement", ["node", "cell"])
+def test_solution_in_a_disc_approaches_its_formula(placement):
+    errors = []
+    for n in (40, 80, 160):
+        grid = Grid((n, n), 1.0, False, placement)
+        x, y = grid.coordinates()
+        exact = ((0.25 - (x - 0.5) ** 2 - (y - 0.5) ** 2) / 4).clamp(min=0)
+        mask = inside("circle", grid)[None].double()
+        solved = Darcy().solve(coefficient=torch.ones_like(mask), mask=mask, grid=grid)
+        errors.append(relative(solved.value[0, 0] - exact, exact))
+        assert int(solved.stats["iterations"]) < 100
+    # Stairs instead of the circle: first order.
+    assert errors[2] < 0.02 and math.log2(errors[0] / errors[2]) / 2 == pytest.approx(1.0, abs=0.4)
+
+
+@pytest.mark.parametrize("grid", GRIDS[:2], ids=str)
+def test_a_mask_of_ones_changes_nothing(grid):
+    a = two_phases(grid)
+    plain = Darcy().solve(coefficient=a, grid=grid, tolerance=1e-11).value
+    masked = Darcy().solve(coefficient=a, mask=torch.ones_like(a), grid=grid, tolerance=1e-11)
+    assert relative(masked.value - plain, plain) < 1e-10
+
+
+@pytest.mark.parametrize("grid", GRIDS[:2], ids=str)
+def test_relative_residual_sees_the_mask(grid):
+    a, mask = two_phases(grid, samples=2), masks(grid)
+    u = Darcy().solve(coefficient=a, mask=mask, grid=grid, tolerance=1e-11).value[:, 0]
+    found = Darcy().relative_residual(u, coefficient=a, mask=mask, grid=grid)
+    assert float(found.max()) < 1e-9
+    shrunk = Darcy().relative_residual(0.9 * u, coefficient=a, mask=mask, grid=grid)
+    assert shrunk.tolist() == pytest.approx([0.1, 0.1])
+    leaked = u + 0.01 * (1 - mask)
+    assert float(Darcy().relative_residual(leaked, coefficient=a, mask=mask, grid=grid).min()) > 0.1
+    assert float(Darcy().relative_residual(u, coefficient=a, grid=grid).min()) > 0.1
+
+
+def test_random_shapes_come_as_masks_and_are_inputs():
+    law = Darcy(law="lognormal", tau=10.0, shapes=("circle", "triangle"), modes=16)
+    grid = Grid((24, 24), 1.0, False, "cell")
+    fields = law.random_inputs(grid, generators(20))
+    assert law.inputs == ("coefficient", "mask") and Darcy().inputs == ("coefficient",)
+    areas = fields["mask"].mean((1, 2))
+    assert set(areas.tolist()) == {
+        float(inside(shape, grid).double().mean()) for shape in ("circle", "triangle")
+    }
+    u = law.solve(**fields, grid=grid).value[:, 0]
+    assert not any(flags.any() for _, flags, _ in law.check(fields | {"solution": u}, grid))
+    found = law.check(fields | {"solution": u + 1}, grid)
+    assert [bool(flags.all()) for name, flags, _ in found if name == "mask"] == [True]
+
+
+def test_lognormal_media_have_a_logarithm_of_variance_one():
+    grid = Grid((32, 32), 1.0, False, "cell")
+    law = Darcy(law="lognormal", tau=20.0, modes=64)
+    logarithm = law.random_inputs(grid, generators(100))["coefficient"].log()
+    assert float(logarithm[:, 12:20, 12:20].var()) == pytest.approx(1.0, abs=0.1)
+
+
+def test_multiscale_media_are_products_of_waves():
+    law, fine = Darcy.multiscale(), Grid((65, 65), (1.0, 2.0), False)
+    a = law.random_inputs(fine, generators(3))["coefficient"]
+    coarse = law.random_inputs(fine.strided(8), generators(3))["coefficient"]
+    assert torch.equal(a[:, ::8, ::8], coarse)
+    # All cosines are 1 and all sines 0 at the corner.
+    torch.testing.assert_close(a[:, 0, 0], torch.full((3,), 1.5**6, dtype=torch.float64))
+    assert float(a.min()) >= 0.25**6 and float(a.max()) <= 1.5**12
+    shares = torch.rand(6, generator=generators(1)[0], dtype=torch.float64)
+    frequencies = math.pi * (1 + shares / 2) * 2 ** torch.arange(6)
+    at = fine.coordinates()[:, 16, 48] / torch.tensor([1.0, 2.0])
+    waves = (1 + torch.cos(frequencies * (at[0] + at[1])) / 2) * (
+        1 + torch.sin(frequencies * (at[1] - 3 * at[0])) / 2
+    )
+    torch.testing.assert_close(a[0, 16, 48], waves.prod())
+
+
+def test_multiscale_media_are_solved():
+    grid = Grid((65, 65), 1.0, False)
+    law = Darcy.multiscale()
+    a = law.random_inputs(grid, generators(2))["coefficient"]
+    solution = law.solve(coefficient=a, grid=grid)
+    expected = torch.from_numpy(direct_solution(a[0].numpy(), np.ones(grid.shape), grid))
+    assert relative(solution.value[0, 0] - expected, expected) < 1e-6
+
+
+def test_masks_between_zero_and_one_are_refused():
+    grid, ones = Grid((8, 8), 1.0, False), torch.ones(1, 8, 8)
+    with pytest.raises(ValueError, match="mask has a value between"):
+        Darcy().solve(coefficient=ones, mask=0.5 * ones, grid=grid)
