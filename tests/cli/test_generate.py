@@ -50,6 +50,8 @@ def test_a_converted_set_cannot_be_generated(pdesolve):
     assert "pdesolve data convert" in done.err
 
 
-@pytest.mark.parametrize("override", ["dataset.grid.periodic=true", "block=-1", "dataset.samples={training: 3}"])
+@pytest.mark.parametrize(
+    "override", ["dataset.grid.periodic=true", "block=-1", "dataset.samples={training: 3}"]
+)
 def test_a_config_that_cannot_be_is_refused(pdesolve, override):
     assert pdesolve("generate", *pdesolve.small_set, override).code == 2
