@@ -1,6 +1,6 @@
 """What `import pdesolve` costs beside `import torch`: CPU seconds of whole processes, interleaved.
 
-    python benchmarks/speed/imports.py
+python benchmarks/speed/imports.py
 """
 
 import json

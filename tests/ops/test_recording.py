@@ -95,9 +95,7 @@ def test_a_recorded_solution_is_made_in_float64_and_has_the_dtype_of_its_start()
 
 
 def test_a_sample_that_does_not_settle_is_an_error_with_the_advice():
-    with pytest.raises(
-        ConvergenceError, match=r"1 of 1 samples .* by \S+: take smaller breaths"
-    ):
+    with pytest.raises(ConvergenceError, match=r"1 of 1 samples .* by \S+: take smaller breaths"):
         recorded_solution(
             midpoint, torch.ones(1, 3), (1.0,), grid=Grid((3,), 1.0, True), tolerance=1e-9,
             max_substeps=4, advice="take smaller breaths", raise_on_failure=True,
