@@ -149,13 +149,14 @@ class Advection:
         """Return known invariants as (name, suspicious samples, sentence).
 
         Args:
-            fields: "initial" (b, *grid) and "solution" (b, t, *grid); nothing is checked unless
-                both are there.
+            fields: "initial" (b, *grid) and "solution" (b, t, *grid), or (b, *grid) where one
+                time is recorded; nothing is checked unless both are there.
         """
         del grid
         if not {"initial", "solution"} <= fields.keys():
             return []
-        start, u = fields["initial"].double().flatten(1), fields["solution"].double().flatten(2)
+        start = fields["initial"].double().flatten(1)
+        u = fields["solution"].double().reshape(len(start), -1, start.shape[1])
         size = start.abs().amax(1)
         mass = (u.mean(2) - start.mean(1, keepdim=True)).abs().amax(1)
         return [("mass", ~(mass <= _DRIFT * size), "the mean of u changes in time")]

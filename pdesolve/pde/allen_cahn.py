@@ -204,12 +204,13 @@ class AllenCahn:
         """Return known invariants as (name, suspicious samples, sentence), for r > 0.
 
         Args:
-            fields: "initial" (b, *grid) and "phase" (b, t, *grid); nothing is checked unless both
-                are there.
+            fields: "initial" (b, *grid) and "phase" (b, t, *grid), or (b, *grid) where one time
+                is recorded; nothing is checked unless both are there.
         """
         if not {"initial", "phase"} <= fields.keys() or self.reaction <= 0:
             return []
-        start, u = fields["initial"].double(), fields["phase"].double()
+        start = fields["initial"].double()
+        u = fields["phase"].double().reshape(len(start), -1, *start.shape[1:])
         bound = start.abs().flatten(1).amax(1).clamp(min=1)
         excess = u.abs().flatten(1).amax(1) - bound
         energy = self.energy(torch.cat([start[:, None], u], 1), grid)

@@ -166,13 +166,14 @@ class Burgers1d:
         """Return known invariants as (name, suspicious samples, sentence).
 
         Args:
-            fields: "initial" (b, n) and "velocity" (b, t, n); nothing is checked unless both are
-                there.
+            fields: "initial" (b, n) and "velocity" (b, t, n), or (b, n) where one time is recorded;
+                nothing is checked unless both are there.
         """
         del grid
         if not {"initial", "velocity"} <= fields.keys():
             return []
-        start, u = fields["initial"].double(), fields["velocity"].double()
+        start = fields["initial"].double()
+        u = fields["velocity"].double().reshape(len(start), -1, start.shape[1])
         size = start.abs().amax(1)
         drift = (u.mean(2) - start.mean(1, keepdim=True)).abs().amax(1)
         excess = u.abs().amax((1, 2)) - size

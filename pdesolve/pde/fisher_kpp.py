@@ -244,8 +244,8 @@ class FisherKPP:
         """Return known invariants as (name, suspicious samples, sentence).
 
         Args:
-            fields: "initial" (b, n) and "density" (b, t, n); those that are missing are not
-                checked.
+            fields: "initial" (b, n) and "density" (b, t, n), or (b, n) where one time is recorded;
+                those that are missing are not checked.
         """
         del grid
         if "density" not in fields:

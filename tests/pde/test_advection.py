@@ -89,6 +89,8 @@ def test_check_sees_mass_that_changes():
     law, grid = CASES[0]
     initial = law.random_inputs(grid, generators(3))["initial"]
     u = law.solve(initial=initial, grid=grid).value[:, 0]
+    ((_, flags, _),) = law.check({"initial": initial, "solution": u[:, 0]}, grid)
+    assert not bool(flags.any())
     u[1, 2] += 1e-2 * float(initial.abs().max())
     u[2, 0, 0] = math.nan
     ((name, flags, _),) = law.check({"initial": initial, "solution": u}, grid)

@@ -129,6 +129,8 @@ def test_energy_never_grows_and_check_sees_where_it_does():
     phase = law.solve(initial=initial, grid=grid).value[:, 0]
     fields = {"initial": initial, "phase": phase}
     assert not any(bool(flags.any()) for _, flags, _ in law.check(fields, grid))
+    one_time = law.check({"initial": initial, "phase": phase[:, 0]}, grid)
+    assert not any(bool(flags.any()) for _, flags, _ in one_time)
     phase[1] = phase[1].flip(0)
     phase[2, 0, 0, 0] = 3.0
     assert {name: flags.tolist() for name, flags, _ in law.check(fields, grid)} == {

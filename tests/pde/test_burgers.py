@@ -170,6 +170,8 @@ def test_momentum_is_kept_and_check_sees_where_it_is_not():
     torch.testing.assert_close(
         velocity.mean(2), initial.mean(1, keepdim=True).expand(3, 2), rtol=1e-12, atol=0
     )
+    one_time = law.check({"initial": initial, "velocity": velocity[:, 0]}, grid)
+    assert not any(bool(flags.any()) for _, flags, _ in one_time)
     velocity[1, 1] += 0.1
     velocity[2, 0] *= math.nan
     found = law.check({"initial": initial, "velocity": velocity}, grid)
