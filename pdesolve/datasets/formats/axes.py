@@ -139,9 +139,11 @@ def common_row(values: np.ndarray, *, file: Path, place: str) -> np.ndarray:
     """The row that all samples share, of values with the samples first.
 
     Raises:
-        SchemaError: samples differ.
+        SchemaError: samples differ, or there is none.
     """
     values = np.asarray(values)
+    if not values.ndim or not len(values):
+        raise SchemaError(f"shape {values.shape}", file=file, place=place, allowed="one a sample")
     differs = [k for k in range(len(values)) if not np.array_equal(values[k], values[0])]
     if differs:
         raise SchemaError(
@@ -151,7 +153,7 @@ def common_row(values: np.ndarray, *, file: Path, place: str) -> np.ndarray:
             allowed="the same grid and times for all samples",
             advice="convert the samples that share them, or interpolate first",
         )
-    return values[0]
+    return np.asarray(values[0])
 
 
 def rounded(value: float) -> float:
