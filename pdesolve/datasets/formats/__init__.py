@@ -4,9 +4,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import MissingFileError, UnknownFormatError
-from . import fno_mat, neuraloperator, pdearena, pdebench, pdebench_groups, pdegym, the_well
+from . import (
+    fno_mat,
+    neuraloperator,
+    pdearena,
+    pdebench,
+    pdebench_groups,
+    pdegym,
+    the_well,
+    thuml,
+)
 
-FORMATS = (the_well, neuraloperator, pdebench, pdebench_groups, pdegym, pdearena, fno_mat)
+FORMATS = (
+    the_well,
+    neuraloperator,
+    pdebench,
+    pdebench_groups,
+    pdegym,
+    pdearena,
+    fno_mat,
+    thuml,
+)
 
 
 def convert(paths: Sequence[str | Path], output_folder: str | Path) -> list[Path]:
