@@ -174,9 +174,11 @@ class DatasetWriter:
         schema.seal(file, description_hash(file))
         file.close()
         _sync(self._unfinished)
-        os.rename(self._unfinished, self.path)
+        # Of writers that were killed while beginning; before the renaming, after which a killed
+        # writer is not run again.
         for left in self.path.parent.glob(f"{self.path.name}.*{_NASCENT}"):
-            left.unlink(missing_ok=True)  # Of a writer that was killed while beginning.
+            left.unlink(missing_ok=True)
+        os.rename(self._unfinished, self.path)
         _sync(self.path.parent)
         return self.path
 
