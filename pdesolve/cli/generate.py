@@ -163,16 +163,18 @@ class Filler:
 
     def _check_existing(self) -> None:
         from ..datasets.reader import open_dataset
+        from ..datasets.verify import inspect
         from .failures import UsageError
 
         found, spec = open_dataset(self.path, in_memory=False), self._spec()
-        seeds = [sample_seed(*self.seeds, index) for index in range(self.samples)]
+        seeds = {sample_seed(*self.seeds, index) for index in range(self.samples)}
         same = {
-            "samples": (len(found), self.samples),
+            "samples": (inspect(self.path)["samples"], self.samples),
             "grid": (found.grid, spec.grid),
             "equation": (found.equation, spec.equation),
             "equation parameters": (found.equation_parameters, spec.equation_parameters),
-            "seeds": (found.seeds, seeds),
+            # Rejected samples are stored but not found.
+            "seeds": (set(found.seeds) - seeds, set()),
         }
         for name, (there, asked) in same.items():
             if there != asked:
@@ -192,7 +194,11 @@ def sample_seed(seed: int, split: int, index: int) -> int:
 
 def _draw(path: Path, folder: Path) -> None:
     from ..datasets.reader import open_dataset
+    from ..datasets.windows import AtTimes
     from ..evaluation.pictures import draw_samples
 
     opened = open_dataset(path, in_memory=False)
+    # Beside the input four times can be told apart: the first, the last and two between.
+    last = len(opened.times) - 1
+    opened = opened.windowed(AtTimes(sorted({last * k // 3 for k in range(4)})))
     draw_samples(folder / "samples.png", opened.batch(range(min(3, len(opened)))), opened)
