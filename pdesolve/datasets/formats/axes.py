@@ -12,8 +12,8 @@ from ..errors import SchemaError
 # Rounding of stored coordinates, relative to the spacing and to the largest coordinate.
 SPACING_TOLERANCE = 1e-3
 FLOAT32_ROUNDING = 4 * float(np.finfo(np.float32).eps)
-# Digits of a box's side that float32 coordinates determine.
-SIGNIFICANT = 6
+# Digits of the sides of published boxes; many more would catch 2π by accident.
+SIGNIFICANT = 4
 
 
 def spacing(values: np.ndarray, *, file: Path, place: str) -> float:
@@ -157,6 +157,6 @@ def common_row(values: np.ndarray, *, file: Path, place: str) -> np.ndarray:
 
 
 def rounded(value: float) -> float:
-    """The value with six digits if it is that number up to float32 rounding, else itself."""
+    """The value with four digits if it is that number up to float32 rounding, else itself."""
     short = float(f"{value:.{SIGNIFICANT}g}")
-    return short if math.isclose(value, short, rel_tol=10.0**-SIGNIFICANT) else value
+    return short if math.isclose(value, short, rel_tol=FLOAT32_ROUNDING) else value
