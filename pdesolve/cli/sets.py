@@ -36,7 +36,8 @@ def open_sets(config: Any) -> Sets:
     train = open_split(dataset, "train", dataset.stride)
     valid = None
     if dataset.get("holdout"):
-        parts = split(train, {"train": len(train) - dataset.holdout, "valid": dataset.holdout})
+        rest = train.trajectories - dataset.holdout
+        parts = split(train, {"train": rest, "valid": dataset.holdout})
         train, valid = parts["train"], parts["valid"]
     elif has_split(dataset, "valid"):
         valid = open_split(dataset, "valid", dataset.stride)
@@ -56,8 +57,9 @@ def open_tests(dataset: Any, name: str, strides: Sequence[int]) -> dict[str, Any
 
 
 def open_split(dataset: Any, name: Any, stride: int) -> Any:
-    """Open one split of a dataset config at one stride."""
+    """Open one split of a dataset config at one stride, through the config's window."""
     from ..datasets.reader import open_dataset
+    from .build import build
 
     if not Path(dataset.path).exists():
         raise UsageError(
@@ -65,7 +67,8 @@ def open_split(dataset: Any, name: Any, stride: int) -> Any:
             f"`{dataset.get('made_by') or f'pdesolve generate dataset={dataset.name}'}`, or say "
             "where it is with dataset.path=FOLDER"
         )
-    return open_dataset(Path(dataset.path), split=name, stride=stride)
+    window = build(dataset.get("window"))
+    return open_dataset(Path(dataset.path), split=name, stride=stride, window=window)
 
 
 def has_split(dataset: Any, name: str) -> bool:
@@ -87,22 +90,26 @@ def equation_of(dataset: Any) -> Any | None:
 def residual_of(dataset: Any) -> Any | None:
     """Return `residual(batch, prediction) -> (b,)` of the equation that a dataset solves, or None.
 
-    None too for a stored sub-grid, which lacks the walls and so a part of the equation.
+    None too for a stored sub-grid, which lacks the walls and so a part of the equation, and for
+    targets that are not all recorded times.
     """
+    from ..datasets.windows import quantity
+
     equation = equation_of(dataset)
-    if equation is None or any(dataset.grid.offset):
+    if equation is None or any(dataset.grid.offset) or dataset.target_times != dataset.times:
         return None
+    outputs = tuple(dict.fromkeys(quantity(name) for name in dataset.output_names))
     names = (equation.inputs, equation.outputs, getattr(equation, "parameters", ()))
-    if (dataset.input_names, dataset.output_names, dataset.condition_names) != names:
+    if (dataset.input_names, outputs, dataset.condition_names) != names:
         return None
-    evolves = hasattr(equation, "times")
+    frames = (len(dataset.times),) if hasattr(equation, "times") else ()
 
     def residual(batch: Any, prediction: Any) -> Any:
         given = dict(zip(equation.inputs, batch.x.unbind(1), strict=True))
         if batch.condition is not None:
             given |= dict(zip(batch.condition_names, batch.condition.unbind(1), strict=True))
-        # Records of an evolution have a time axis behind the batch.
-        outputs = [u[:, None] if evolves else u for u in prediction.unbind(1)]
-        return equation.relative_residual(*outputs, **given, grid=batch.grid)
+        # Channels are frame by frame; records of an evolution have a time axis behind the batch.
+        fields = prediction.unflatten(1, (*frames, len(outputs))).unbind(1 + len(frames))
+        return equation.relative_residual(*fields, **given, grid=batch.grid)
 
     return residual

@@ -28,4 +28,8 @@ from .verify import Report as Report
 from .verify import inspect as inspect
 from .verify import verify as verify
 from .well import validate as validate
+from .windows import AtTimes as AtTimes
+from .windows import Frames as Frames
+from .windows import Pairs as Pairs
+from .windows import Window as Window
 from .writer import DatasetWriter as DatasetWriter

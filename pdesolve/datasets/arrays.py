@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..batch import Batch
 from ..grid import Grid
 from . import schema
-from .dataset import Dataset, MemorySource
+from .dataset import Dataset
 from .errors import NonFiniteError, SchemaError
 from .hashing import sample_hash
+from .memory_source import MemorySource
 from .reader import open_dataset
 from .spec import DatasetSpec, FieldSpec, Role
 from .writer import DatasetWriter
@@ -200,10 +200,9 @@ def _in_memory(
         residual=np.full(count, np.nan),
         seconds=np.zeros(count),
     )
-    tensors = torch.tensor(x), torch.tensor(y)
-    condition = torch.tensor(parameters, dtype=tensors[0].dtype) if spec.parameters else None
-    batch = Batch(*tensors, spec.grid, condition, spec.parameters)
-    return MemorySource(batch, spec, spec.grid, None, {}, records, {})
+    # Inputs, then outputs: the order of `channels.stored_channels`.
+    values = torch.from_numpy(np.concatenate([x, y], 1))
+    return MemorySource(values, None, spec, spec.grid, None, {}, records, {})
 
 
 def _written(

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..batch import Batch
 from ..grid import Grid
 from . import schema
-from .dataset import MemorySource
+from .channels import Channel, stored_channels
 from .errors import NonFiniteError, ResolutionError, SchemaError, SplitError
 from .header import Header
+from .memory_source import MemorySource
 from .opening import damage_told, open_file
 from .spec import FieldSpec
 
@@ -37,7 +37,8 @@ class FileSource:
         headers = [Header(file).usable(allow_partial=allow_partial) for file in files]
         first = headers[0]
         _check_alike(headers)
-        _check_supported(first)
+        if not first.spec.by_role("output"):
+            raise SchemaError("no output field", file=first.file, place=schema.ROLES)
         self.files = files
         self.path = path
         self.spec = first.spec
@@ -45,6 +46,7 @@ class FileSource:
         self.provenance = first.provenance
         self.fixed = _fixed(headers)
         self.dtype = dtype
+        self._channels = stored_channels(self.spec)
         # By (process, file) the handle, by (process, file, place) what is read from.
         self._opened: dict[tuple, Any] = {}
         self._space = (self.spec.grid.stride_slice(stride),) * self.spec.grid.dims
@@ -64,94 +66,99 @@ class FileSource:
     @property
     def bytes_per_sample(self) -> int:
         """Memory that one sample's channels take."""
-        fields = self.spec.by_role("input") + self.spec.by_role("output")
-        channels = sum(len(one.components(self.grid.dims)) for one in fields)
-        return channels * int(np.prod(self.grid.shape)) * self.dtype.itemsize
+        return len(self._channels) * int(np.prod(self.grid.shape)) * self.dtype.itemsize
 
-    def read(self, indices: np.ndarray) -> Batch:
-        """Return the samples at these positions.
+    def channels(self, rows: np.ndarray, numbers: np.ndarray) -> Tensor:
+        """Return stored channels of stored samples, shape (b, c, *grid).
 
         Raises:
             ChecksumError: stored bytes are damaged.
             NonFiniteError: a field holds NaN or infinity.
         """
-        condition = None
-        if self.spec.parameters:
-            condition = torch.from_numpy(self.records.parameters[indices]).to(self.dtype)
-        return Batch(
-            self._channels(self.spec.by_role("input"), indices),
-            self._channels(self.spec.by_role("output"), indices),
-            self.grid,
-            condition,
-            self.spec.parameters,
-            self._mask(indices),
-        )
+        if (numbers == numbers[0]).all():
+            return self._read(rows, numbers[0])
+        values = torch.empty((*numbers.shape, *self.grid.shape), dtype=self.dtype)
+        kinds, kind = np.unique(numbers, axis=0, return_inverse=True)
+        for k, wanted in enumerate(kinds):
+            places = np.flatnonzero(kind.reshape(-1) == k)
+            values[places] = self._read(rows[places], wanted)
+        return values
 
-    def loaded(self) -> MemorySource:
-        """Read all samples into memory."""
-        block = max(1, BLOCK_BYTES // self.bytes_per_sample)
-        whole = self.read(np.arange(min(block, len(self))))
-        if len(self) > block:
-            whole = self._joined(whole, block)
-        return MemorySource(
-            whole, self.spec, self.grid, self.path, self.provenance, self.records, self.fixed
-        )
-
-    def _joined(self, first: Batch, block: int) -> Batch:
-        # Filled block by block, so that the peak is the samples and one block.
-        held = {
-            n: t for n in ("x", "y", "condition", "mask") if (t := getattr(first, n)) is not None
-        }
-        whole = {n: t.new_empty((len(self), *t.shape[1:])) for n, t in held.items()}
-        for start in range(0, len(self), block):
-            stop = min(start + block, len(self))
-            part = first if start == 0 else self.read(np.arange(start, stop))
-            for name, tensor in whole.items():
-                tensor[start:stop] = getattr(part, name)
-        return Batch(grid=self.grid, condition_names=self.spec.parameters, **whole)
-
-    def _channels(self, fields: tuple[FieldSpec, ...], indices: np.ndarray) -> Tensor:
-        """Fields as channels, shape (b, c, *grid), each value copied once."""
-        widths = [len(one.components(self.grid.dims)) for one in fields]
-        shape = (len(indices), sum(widths), *self.grid.shape)
-        channels = torch.empty(shape, dtype=self.dtype)
-        for one, part in zip(fields, channels.split(widths, 1), strict=True):
-            for positions, values in self._pieces(one, indices):
-                values = values[:, 0] if one.time_varying else values
-                values = values[(slice(None), *self._space)]
-                values = np.moveaxis(values, -1, 1) if one.order else values[:, None]
-                part[positions] = torch.from_numpy(values)
-            self._check_finite(part, schema.location(one), indices)
-        return channels
-
-    def _pieces(self, one: FieldSpec, indices: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield what is stored of a field with the positions in the batch that it is for."""
-        place = schema.location(one)
-        if not one.sample_varying:
-            yield slice(None), self.fixed[place][None]
-            return
-        files, rows = self._file[indices], self._row[indices]
-        # Neighbours in a file are read at once.
-        breaks = np.flatnonzero((np.diff(files) != 0) | (np.diff(rows) != 1)) + 1
-        ends = [0, *breaks.tolist(), len(rows)]
-        for start, stop in itertools.pairwise(ends):
-            first, number = int(rows[start]), int(files[start])
-            wanted = slice(first, first + stop - start)
-            where = f"{place}, samples {first} to {wanted.stop - 1}"
-            with damage_told(self.files[number], where):
-                values = self._stored(number, place)[wanted]
-            yield slice(start, stop), values
-
-    def _mask(self, indices: np.ndarray) -> Tensor | None:
+    def mask(self, rows: np.ndarray) -> Tensor | None:
+        """Return the masks of stored samples, shape (b, 1, *grid)."""
         if schema.MASK not in self.fixed:
             return None
         stored = self.fixed[schema.MASK]
         if stored.ndim == self.grid.dims:
-            values = np.broadcast_to(stored, (len(indices), *stored.shape))
+            values = np.broadcast_to(stored, (len(rows), *stored.shape))
         else:
-            values = stored[indices]
+            values = stored[rows]
         values = _owned(values[(slice(None), *self._space)])
         return torch.from_numpy(values)[:, None].to(self.dtype)
+
+    def loaded(self) -> MemorySource:
+        """Read all samples into memory, block by block: the peak is the samples and one block."""
+        block = max(1, BLOCK_BYTES // self.bytes_per_sample)
+        whole = torch.empty((len(self), len(self._channels), *self.grid.shape), dtype=self.dtype)
+        for start in range(0, len(self), block):
+            rows = np.arange(start, min(start + block, len(self)))
+            self._read(rows, np.arange(len(self._channels)), whole[start : rows[-1] + 1])
+        return MemorySource(
+            whole,
+            self.mask(np.arange(len(self))),
+            self.spec,
+            self.grid,
+            self.path,
+            self.provenance,
+            self.records,
+            self.fixed,
+        )
+
+    def _read(self, rows: np.ndarray, numbers: np.ndarray, into: Tensor | None = None) -> Tensor:
+        """The same channels of all these samples, each value copied once."""
+        values = into
+        if values is None:
+            values = torch.empty((len(rows), len(numbers), *self.grid.shape), dtype=self.dtype)
+        wanted: dict[FieldSpec, list[tuple[int, Channel]]] = {}
+        for place, number in enumerate(numbers):
+            channel = self._channels[number]
+            wanted.setdefault(channel.field, []).append((place, channel))
+        for one, chosen in wanted.items():
+            frames = [channel.frame for _, channel in chosen]
+            span = slice(min(frames), max(frames) + 1)
+            for positions, stored in self._pieces(one, rows, span):
+                stored = stored[(slice(None), *(slice(None),) * one.time_varying, *self._space)]
+                for place, channel in chosen:
+                    part = stored[:, channel.frame - span.start] if one.time_varying else stored
+                    part = part[..., channel.component] if one.order else part
+                    values[positions, place] = torch.from_numpy(part)
+        # One pass over the data; a sum that overflows is looked at again.
+        if not torch.isfinite(values.sum()):
+            for one, chosen in wanted.items():
+                places = [place for place, _ in chosen]
+                self._check_finite(values[:, places], schema.location(one), rows)
+        return values
+
+    def _pieces(
+        self, one: FieldSpec, rows: np.ndarray, span: slice
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield what is stored of a field in a span of times, with the positions that it is for."""
+        place = schema.location(one)
+        frames = (span,) * one.time_varying
+        if not one.sample_varying:
+            yield slice(None), self.fixed[place][frames][None]
+            return
+        files, lines = self._file[rows], self._row[rows]
+        # Neighbours in a file are read at once.
+        breaks = np.flatnonzero((np.diff(files) != 0) | (np.diff(lines) != 1)) + 1
+        ends = [0, *breaks.tolist(), len(lines)]
+        for start, stop in itertools.pairwise(ends):
+            first, number = int(lines[start]), int(files[start])
+            wanted = slice(first, first + stop - start)
+            where = f"{place}, samples {first} to {wanted.stop - 1}"
+            with damage_told(self.files[number], where):
+                values = self._stored(number, place)[(wanted, *frames)]
+            yield slice(start, stop), values
 
     def _stored(self, number: int, place: str) -> h5py.Dataset | np.memmap:
         # By process: HDF5's state must not be shared over a fork. The parent's entries stay in
@@ -166,16 +173,13 @@ class FileSource:
             self._opened |= {key[:2]: file, key: _mapped(data) if mapped else data}
         return self._opened[key]
 
-    def _check_finite(self, values: Tensor, place: str, indices: np.ndarray) -> None:
-        # One pass over the data; a sum that overflows is looked at again.
-        if torch.isfinite(values.sum()):
-            return
+    def _check_finite(self, values: Tensor, place: str, rows: np.ndarray) -> None:
         wrong = ~torch.isfinite(values)
         if wrong.any():
             sample = int(wrong.flatten(1).any(1).nonzero()[0])
-            number = self._file[indices[sample]]
+            number = self._file[rows[sample]]
             raise NonFiniteError(
-                f"sample {self._row[indices[sample]]} has {int(wrong[sample].sum())} values "
+                f"sample {self._row[rows[sample]]} has {int(wrong[sample].sum())} values "
                 "that are NaN or infinite",
                 file=self.files[number],
                 place=place,
@@ -214,21 +218,6 @@ def _check_alike(headers: list[Header]) -> None:
                 wrong.append(f"{path} differs")
         if wrong:
             raise SchemaError("; ".join(wrong), file=other.file, allowed=f"as in {first.file.name}")
-
-
-def _check_supported(header: Header) -> None:
-    spec = header.spec
-    if len(spec.times) > 1:
-        raise SchemaError(
-            f"{len(spec.times)} times",
-            file=header.file,
-            place=f"{schema.DIMENSIONS}/{schema.TIME}",
-            allowed="one time: pairs and windows in time are not read yet",
-            advice="store the time to learn as one output field",
-        )
-    for role in ("input", "output"):
-        if not spec.by_role(role):
-            raise SchemaError(f"no {role} field", file=header.file, place=schema.ROLES)
 
 
 def _strided(header: Header, stride: int) -> Grid:

@@ -70,24 +70,25 @@ class Loader:
 def split(
     dataset: Dataset, sizes: Mapping[str, int], *, seed: int | None = None
 ) -> dict[str, Dataset]:
-    """Divide a dataset into disjoint parts.
+    """Divide a dataset into disjoint parts: all items of a stored sample come into one of them.
 
     Args:
         dataset: what to divide.
-        sizes: samples of each part, in the order in which they are taken.
+        sizes: stored samples of each part, in the order in which they are taken.
         seed: shuffle first; None keeps the stored order.
 
     Raises:
         SplitError: a part is empty, or together they need more samples than there are.
     """
     wanted = sum(sizes.values())
-    if wanted > len(dataset) or any(size < 1 for size in sizes.values()):
+    count = dataset.trajectories
+    if wanted > count or any(size < 1 for size in sizes.values()):
         raise SplitError(
             f"parts {dict(sizes)} need {wanted} samples",
             file=dataset.path or dataset.name,
-            allowed=f"at most {len(dataset)}, each part at least 1",
+            allowed=f"at most {count}, each part at least 1",
         )
-    order = np.arange(len(dataset))
+    order = np.arange(count)
     if seed is not None:
         order = np.random.Generator(np.random.Philox(seed)).permutation(order)
     ends = np.cumsum(list(sizes.values()))

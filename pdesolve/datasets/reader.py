@@ -9,6 +9,7 @@ import torch
 from .dataset import Dataset
 from .errors import SplitError
 from .file_source import FileSource
+from .windows import Frames
 
 Split = Literal["train", "valid", "test"]
 
@@ -17,6 +18,7 @@ def open_dataset(
     path: str | Path,
     *,
     split: Split | None = None,
+    window: Frames | None = None,
     stride: int = 1,
     dtype: torch.dtype = torch.float32,
     in_memory: bool | Literal["auto"] = "auto",
@@ -27,6 +29,8 @@ def open_dataset(
     Args:
         path: one .h5 file, or the folder of a set, which holds data/{train,valid,test}/*.h5.
         split: the part of a folder; None for a file.
+        window: which stored times are inputs and which are targets: `AtTimes`, `Window` or
+            `Pairs`; None is AtTimes("last"), from the input fields to the outputs at the last time.
         stride: keep every stride-th point of each axis.
         dtype: of the tensors.
         in_memory: read all samples now; "auto" does so if they take less than half of the free
@@ -40,8 +44,8 @@ def open_dataset(
     source = FileSource(Path(path), files, stride=stride, dtype=dtype, allow_partial=allow_partial)
     size = len(source) * source.bytes_per_sample
     if in_memory is True or (in_memory == "auto" and size < _free_memory() / 2):
-        return Dataset(source.loaded())
-    return Dataset(source)
+        return Dataset(source.loaded(), window=window)
+    return Dataset(source, window=window)
 
 
 def _files(path: Path, split: Split | None) -> list[Path]:

@@ -1,7 +1,7 @@
 """Mean, spread and range of fields, gathered sample by sample in float64."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -46,6 +46,10 @@ class Moments:
             np.minimum(self.minimum, other.minimum),
             np.maximum(self.maximum, other.maximum),
         )
+
+    def repeated(self, times: int) -> "Moments":
+        """Return the moments of the same values, each of them so many times."""
+        return replace(self, count=self.count * times, squares=self.squares * times)
 
     @property
     def std(self) -> np.ndarray:

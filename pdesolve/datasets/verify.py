@@ -74,8 +74,9 @@ def verify(path: str | Path, *, full: bool = True, check: Check | None = None) -
         full: read every sample: hashes, finiteness, statistics and the check. False looks at the
             structure and the records alone.
         check: invariants of the equation, `check(fields, grid)` with fields (b, *grid) of some
-            samples by name, such as the method `check` of an equation. What it suspects is a
-            warning: published data break maximum principles, too.
+            samples by name, such as the method `check` of an equation; (b, t, *grid) where an
+            equation that evolves is recorded. What it suspects is a warning: published data break
+            maximum principles, too.
 
     Raises:
         MissingFileError: there is no such file. Everything else is in the report.
@@ -239,7 +240,9 @@ class _Reading:
             else:
                 stored = header.fixed[schema.location(one)]
                 values = np.repeat(stored[None], len(used), 0)
-            steady = one.time_varying and len(spec.times) == 1
+            # An equation that evolves says when it is recorded, and expects the axis of time.
+            evolves = len(spec.times) > 1 or "times" in spec.equation_parameters
+            steady = one.time_varying and not evolves
             seen[one.name] = torch.from_numpy(values[:, 0] if steady else values)
         for name, suspicious, sentence in check(seen, spec.grid):
             found = [rows[used[k]] for k in torch.nonzero(suspicious)[:, 0].tolist()]

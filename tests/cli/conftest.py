@@ -21,6 +21,14 @@ class Shell:
         "dataset.samples={train: 12, valid: 4, test: 4}",
         "progress=false",
     )
+    small_flow = (
+        "dataset=navier_stokes_demo",
+        "dataset.equation.modes=16",
+        "dataset.equation.times=[1,2,3,4,5]",
+        "dataset.grid.shape=[16,16]",
+        "dataset.samples={train: 3, valid: 2, test: 2}",
+        "progress=false",
+    )
     small_run = (
         "experiment=darcy/demo",
         "operator.width=4",
@@ -58,6 +66,21 @@ def made_once(tmp_path_factory):
     trained = shell("train", *shell.small_run, "hydra.run.dir=trained")
     assert trained.code == 0, trained.err
     return shell.folder
+
+
+@pytest.fixture(scope="session")
+def flow_made_once(tmp_path_factory):
+    """Return a folder with a small set of several times."""
+    shell = Shell(tmp_path_factory.mktemp("flow_made_once"))
+    made = shell("generate", *shell.small_flow)
+    assert made.code == 0, made.err
+    return shell.folder
+
+
+@pytest.fixture
+def with_flow(pdesolve, flow_made_once):
+    shutil.copytree(flow_made_once, pdesolve.folder, dirs_exist_ok=True)
+    return pdesolve
 
 
 @pytest.fixture

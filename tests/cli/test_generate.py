@@ -38,6 +38,14 @@ def test_another_seed_is_refused_where_data_lie_already(with_data):
     assert "holds other seeds than asked for" in done.err
 
 
+def test_a_set_of_several_times_is_written_drawn_and_found_complete(with_flow):
+    again = with_flow("generate", *with_flow.small_flow)
+    assert again.code == 0, again.err
+    assert (again.run / "samples.png").stat().st_size > 0
+    assert json.loads((again.run / "metrics.json").read_text())["samples_per_second"] == 0
+    assert with_flow("data", "verify", "data/navier_stokes_demo").code == 0
+
+
 def test_splits_never_share_a_seed():
     seeds = [sample_seed(0, split, index) for split in range(3) for index in range(500)]
     assert len(set(seeds)) == len(seeds)

@@ -35,6 +35,34 @@ def test_the_residual_of_a_stored_solution_is_small(config):
     assert residual_of(dataset)(batch, batch.y).max() < 1e-4
 
 
+def test_the_residual_of_a_recorded_flow_is_small_and_needs_all_times(with_flow):
+    dataset = {
+        "name": "navier_stokes_demo",
+        "path": str(with_flow.folder / "data/navier_stokes_demo"),
+        "stride": 1,
+        "window": {"_target_": "pdesolve.datasets.AtTimes", "which": "all"},
+    }
+    config = OmegaConf.create({"dataset": dataset})
+    test = open_sets(config).test[""]
+    batch = test.batch([0, 1])
+    assert residual_of(test)(batch, batch.y).max() < 1e-3
+    assert residual_of(test)(batch, batch.y.roll(1, 1)).min() > 0.1
+    del config.dataset["window"]
+    assert residual_of(open_sets(config).test[""]) is None
+
+
+def test_a_holdout_of_windows_is_whole_trajectories(with_flow):
+    dataset = {
+        "name": "navier_stokes_demo",
+        "path": str(with_flow.folder / "data/navier_stokes_demo"),
+        "stride": 1,
+        "holdout": 1,
+        "window": {"_target_": "pdesolve.datasets.Window", "inputs": 2, "outputs": 1},
+    }
+    sets = open_sets(OmegaConf.create({"dataset": dataset}))
+    assert (sets.train.trajectories, len(sets.train), len(sets.valid)) == (2, 6, 3)
+
+
 def test_unknown_equations_have_no_residual():
     x = torch.ones(2, 1, 4, 4)
     assert residual_of(from_arrays(x, x, grid=Grid((4, 4), 1.0, False))) is None

@@ -9,7 +9,7 @@ from pdesolve.datasets import (
     open_dataset,
     reader,
 )
-from pdesolve.datasets.dataset import MemorySource
+from pdesolve.datasets.memory_source import MemorySource
 
 
 @pytest.mark.parametrize("in_memory", [True, False])

@@ -31,6 +31,13 @@ def test_merging_equals_the_whole(pieces):
     assert np.array_equal(merged.maximum, values.max(0))
 
 
+def test_repeated_values_count_as_often():
+    values = np.random.default_rng(2).normal(3, 2, (7, 2))
+    repeated, written_out = Moments.of(values).repeated(3), Moments.of(np.tile(values, (3, 1)))
+    assert (repeated.count, written_out.count) == (21, 21)
+    assert np.allclose(repeated.std, written_out.std, rtol=1e-12)
+
+
 def test_steps_in_time_have_moments_of_their_own():
     # u = 2t + 3 at t = 0..4, the same everywhere: steps are 2 without spread.
     sample = (2.0 * np.arange(5) + 3)[:, None, None] * np.ones((5, 3, 4))

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from pdesolve.datasets import MissingFileError, inspect, verify
+from pdesolve import Grid
+from pdesolve.datasets import (
+    DatasetSpec,
+    DatasetWriter,
+    FieldSpec,
+    MissingFileError,
+    inspect,
+    verify,
+)
 
 
 def kinds_of(findings):
@@ -100,6 +108,27 @@ def test_check_sees_fields_and_its_suspicions_are_warnings(kinds, stored):
             "solution": (9, 6),
         }
     ]
+
+
+@pytest.mark.parametrize("times", [(5.0,), (5.0, 6.0)])
+def test_check_of_an_evolution_sees_the_axis_of_time(tmp_path, times):
+    fields = (FieldSpec("a", "input"), FieldSpec("u", "output", time_varying=True))
+    spec = DatasetSpec(
+        "e", Grid((4, 3), 1.0, True), fields, times, "Flow", equation_parameters={"times": times}
+    )
+    with DatasetWriter(tmp_path / "e.h5", spec, 2, provenance={}) as writer:
+        for index in range(2):
+            u = np.ones((len(times), 4, 3))
+            writer.write(index, {"a": u[0], "u": u}, seed=index)
+        path = writer.finish()
+    shapes = []
+    verify(
+        path,
+        check=lambda fields, grid: (
+            shapes.append({k: tuple(v.shape) for k, v in fields.items()}) or []
+        ),
+    )
+    assert shapes == [{"a": (2, 4, 3), "u": (2, len(times), 4, 3)}]
 
 
 def test_rejected_samples_are_not_checked(kinds, tmp_path):
