@@ -154,8 +154,9 @@ def test_rank_four_without_coefficient_is_one_dimensional(tmp_path, tools):
     assert train.spec.grid.dims == 1
 
 
-def test_solution_without_coefficient_is_told(tmp_path):
-    path = write(tmp_path / "d.hdf5", {"tensor": random(3, 1, 4, 4)}, shape=(4, 4))
+@pytest.mark.parametrize("shape", [(4, 4), (4,)])
+def test_solution_without_coefficient_is_told(tmp_path, shape):
+    path = write(tmp_path / "d.hdf5", {"tensor": random(3, 1, 4, 4)}, shape=shape)
     with pytest.raises(UnknownFormatError, match=r"pdebench: `tensor` \(3, 1, 4, 4\) without `nu`"):
         convert([path], tmp_path / "set")
 
