@@ -140,6 +140,14 @@ def test_darcy_opens_for_training(tmp_path):
     assert np.array_equal(batch.y, solution[1:])
 
 
+def test_trajectories_open_for_training(tmp_path):
+    path, values = burgers(tmp_path / "b.hdf5", samples=10)
+    convert([path], tmp_path / "burgers")
+    batch = open_dataset(tmp_path / "burgers", split="train").batch(range(9))
+    assert np.array_equal(batch.x[:, 0], values[1:, 0])
+    assert np.array_equal(batch.y[:, 0], values[1:, -1])
+
+
 def test_content_and_not_the_extension_decides(tmp_path):
     path, _ = burgers(tmp_path / "burgers.h5")
     assert pdebench.detects(path) is None
