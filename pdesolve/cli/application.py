@@ -33,11 +33,13 @@ def run(verb: str, task: Callable[[Any, Path], dict[str, float]], arguments: Seq
     OmegaConf.register_new_resolver("started", lambda: _STARTED, replace=True)
 
     runs: list[tuple[str, dict[str, float]]] = []
+    failures: list[Exception] = []
 
-    @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=verb)
-    def application(config: Any) -> None:
+    def one_run(config: Any) -> None:
         folder = Path(HydraConfig.get().runtime.output_dir)
         refuse_allow_from_file(config, typed)
+        if missing := sorted(OmegaConf.missing_keys(config)):
+            raise UsageError(f"{missing[0]} is not given: add {missing[0]}=... to the command")
         OmegaConf.resolve(config)
         write_text(folder / "config.yaml", OmegaConf.to_yaml(config))
         metrics = task(config, folder)
@@ -46,10 +48,20 @@ def run(verb: str, task: Callable[[Any, Path], dict[str, float]], arguments: Seq
         runs.append((str(relative(folder)), metrics))
         print(relative(folder), flush=True)
 
+    @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=verb)
+    def application(config: Any) -> None:
+        # Raised again below: Hydra would print a headline of its own first.
+        try:
+            one_run(config)
+        except Exception as error:
+            failures.append(error)
+
     with _hydra_environment([f"pdesolve {verb}", *overrides, f"hydra.job.name={verb}", *flags]):
         application()
     if len(runs) > 1:
         print_sweep(runs)
+    if failures:
+        raise failures[0]
 
 
 def flags_and_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

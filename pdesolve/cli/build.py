@@ -42,7 +42,15 @@ def build(node: Any, *, allow: Sequence[str] = (), **arguments: Any) -> Any:
     known = {k: v for k, v in arguments.items() if k in named or k in always}
     # The arguments do not pass through Hydra, which would turn a Grid into a dictionary.
     factory = instantiate(plain | {"_partial_": True}, _convert_="all")
-    return partial(factory, **known) if plain.get("_partial_") else factory(**known)
+    if plain.get("_partial_"):
+        return partial(factory, **known)
+    try:
+        return factory(**known)
+    except TypeError as error:
+        # An argument of a wrong name or type: the config's, since nothing else is passed.
+        raise UsageError(
+            f"{plain['_target_']} cannot be built from this config: {error}"
+        ) from error
 
 
 def located(target: str, *, allow: Sequence[str]) -> Any:

@@ -80,7 +80,7 @@ def _completed(override: str, config: Any) -> str:
     if name in known:
         return f"+{override}"
     candidates = [*keys(config), *(f"{parent}.{a}" if parent else a for a in known)]
-    near = get_close_matches(key, candidates, 3, 0.5)
+    near = get_close_matches(key, list(dict.fromkeys(candidates)), 3, 0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else "see --help for the config"
     raise UsageError(f"no key {key!r} in this config: {hint}")
 

@@ -82,11 +82,18 @@ def _print_report(path: str, report: Any) -> None:
 
 
 def _files(path: Path) -> list[Path]:
-    from ..datasets.errors import DataError
+    from ..datasets.errors import DataError, MissingFileError
 
     if not path.is_dir():
         return [path]
     files = sorted(path.glob("data/*/*.h5"))
+    manifest = path / "MANIFEST.json"
+    listed = json.loads(manifest.read_text())["files"] if manifest.is_file() else {}
+    if gone := sorted(set(listed) - {file.relative_to(path).as_posix() for file in files}):
+        raise MissingFileError(
+            f"{path} lacks {', '.join(gone)}, which its MANIFEST.json lists: generate or convert "
+            "it again, or fetch it"
+        )
     if not files:
         raise DataError(
             f"{path} is a folder without data/SPLIT/NAME.h5, expected a dataset folder: "

@@ -81,7 +81,9 @@ class Filler:
     def fill(self) -> int:
         """Write the missing samples and return how many were made."""
         from ..datasets.writer import DatasetWriter
+        from .failures import Stopped
         from .progress import bar
+        from .train import stopping
 
         if self.path.exists():
             self._check_existing()
@@ -89,6 +91,7 @@ class Filler:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         made = 0
         with (
+            stopping() as stopped,
             DatasetWriter(
                 self.path, self._spec(), self.samples, provenance=self._provenance(), resume=True
             ) as writer,
@@ -100,9 +103,16 @@ class Filler:
                 if not set(indices) <= set(writer.written):
                     self._solve_block(writer, indices)
                     made += len(indices)
+                if stopped:
+                    raise Stopped(stopped[0], self._resume_hint(indices.stop))
                 progress.update(task, completed=indices.stop)
             writer.finish()
         return made
+
+    def _resume_hint(self, done: int) -> str:
+        split = self.path.parent.name
+        again = application.command()
+        return f"stopped after {done} of {self.samples} {split} samples; go on with `{again}`"
 
     def _solve_block(self, writer: Any, indices: range) -> None:
         import torch

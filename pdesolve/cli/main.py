@@ -1,5 +1,6 @@
 """The command `pdesolve VERB ...`: finds the verb, runs it, turns failures into exit codes."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -54,8 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = exit_code_of(error)
         if code is None or full_errors:
             raise
-        print(f"pdesolve {verb}: {error}", file=sys.stderr)
+        print(f"pdesolve {verb}: {said(error)}", file=sys.stderr)
         return code
+
+
+def said(error: BaseException) -> str:
+    """Return what an error tells, with the way out where Python's own words lack it."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"{error}: make room and give the same command again"
+    return str(error)
 
 
 def _unknown_verb(verb: str) -> str:

@@ -82,12 +82,9 @@ def _predict_array(config: Any, folder: Path) -> dict[str, float]:
 
     from .. import artifacts
 
-    # No pickle: an array of objects would run code when it is read.
-    x = torch.from_numpy(np.load(config.data, allow_pickle=False)).float()
     run = Path(config.run)
     dims = len(artifacts.read_metadata(run / "model")["grid"]["shape"])
-    if x.ndim == dims + 1:
-        x = x[:, None]
+    x = torch.from_numpy(checked_array(Path(config.data), dims)).float()
     model = artifacts.load(run / "model").eval()
     with torch.no_grad():
         y = torch.cat([model(part) for part in x[: config.samples].split(config.batch_size)])
@@ -95,3 +92,34 @@ def _predict_array(config: Any, folder: Path) -> dict[str, float]:
     np.save(path, y.numpy())
     print(f"predictions: {application.relative(path)}, shape {tuple(y.shape)}")
     return {"samples": len(y)}
+
+
+def checked_array(path: Path, dims: int) -> Any:
+    """Read inputs (samples, channels, *grid) or (samples, *grid); the latter get one channel.
+
+    Raises:
+        DataError: no readable array of finite real numbers, or another number of axes.
+    """
+    import numpy as np
+
+    from ..datasets.errors import DataError, NonFiniteError
+
+    try:
+        # No pickle: an array of objects would run code when it is read.
+        x = np.load(path, allow_pickle=False)
+    except (EOFError, ValueError) as error:
+        raise DataError(
+            f"{path} cannot be read as an array of numbers, without pickle: {error}"
+        ) from error
+    if x.dtype.kind not in "fiub" or x.ndim not in (dims + 1, dims + 2) or not x.size:
+        raise DataError(
+            f"{path} holds {x.dtype} of shape {x.shape}, expected real numbers of shape "
+            f"(samples, channels, *grid) or (samples, *grid) with {dims} grid axes"
+        )
+    wild = ~np.isfinite(x.reshape(len(x), -1)).all(1)
+    if wild.any():
+        raise NonFiniteError(
+            f"{path} holds NaN or infinity in sample {int(wild.argmax())} and "
+            f"{int(wild.sum()) - 1} others, expected finite values"
+        )
+    return x if x.ndim == dims + 2 else x[:, None]

@@ -105,6 +105,8 @@ def residual_of(dataset: Any) -> Any | None:
     frames = (len(dataset.times),) if hasattr(equation, "times") else ()
 
     def residual(batch: Any, prediction: Any) -> Any:
+        if not prediction.isfinite().all():
+            return prediction.new_full((len(prediction),), float("nan"))
         given = dict(zip(equation.inputs, batch.x.unbind(1), strict=True))
         if batch.condition is not None:
             given |= dict(zip(batch.condition_names, batch.condition.unbind(1), strict=True))

@@ -23,6 +23,13 @@ def test_verify_finds_a_generated_folder_sound(with_data):
     assert done.out.count("sound") == 3
 
 
+def test_verify_finds_a_missing_split(with_data, file):
+    file.unlink()
+    done = with_data("data", "verify", str(with_data.folder / "data/darcy_demo"))
+    assert done.code == 3
+    assert "data/train/darcy_demo.h5" in done.err
+
+
 def test_verify_finds_a_flipped_bit(with_data, file):
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1

@@ -46,6 +46,25 @@ def test_a_set_of_several_times_is_written_drawn_and_found_complete(with_flow):
     assert with_flow("data", "verify", "data/navier_stokes_demo").code == 0
 
 
+def test_a_stopped_generation_tells_how_to_go_on(pdesolve, monkeypatch):
+    import signal
+
+    from pdesolve.cli.generate import Filler
+
+    solve = Filler._solve_block
+
+    def solve_and_stop(self, writer, indices):
+        solve(self, writer, indices)
+        signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Filler, "_solve_block", solve_and_stop)
+        done = pdesolve("generate", *pdesolve.small_set, "block=4")
+    assert done.code == 143
+    assert "stopped after 4 of 12 train samples; go on with `pdesolve generate" in done.err
+    assert pdesolve("generate", *pdesolve.small_set, "block=4").code == 0
+
+
 def test_splits_never_share_a_seed():
     seeds = [sample_seed(0, split, index) for split in range(3) for index in range(500)]
     assert len(set(seeds)) == len(seeds)

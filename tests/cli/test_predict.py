@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 import pdesolve as package
@@ -31,8 +32,28 @@ def test_predictions_of_an_array_are_an_array(with_model):
     np.testing.assert_allclose(np.load(done.run / "predictions.npy"), expected.numpy(), rtol=1e-6)
 
 
-def test_an_array_of_objects_is_refused(with_model):
-    np.save(with_model.folder / "x.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+NAN = np.full((3, 9, 9), 3.0)
+NAN[2, 4, 4] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.array([{"a": 1}], dtype=object), "without pickle"),
+        (np.array(["a"]), "expected real numbers"),
+        (np.zeros((2, 9, 9), np.complex64), "expected real numbers"),
+        (np.zeros((0, 9, 9)), r"of shape (0, 9, 9)"),
+        (np.zeros((9, 9)), "with 2 grid axes"),
+        (NAN, "NaN or infinity in sample 2"),
+    ],
+)
+def test_an_array_that_cannot_be_an_input_is_refused(with_model, array, message):
+    np.save(with_model.folder / "x.npy", array, allow_pickle=True)
     done = with_model("predict", f"run={with_model.trained}", "data=x.npy")
-    assert done.code in (2, 3)
-    assert "pickle" in done.err
+    assert done.code == 3, done.err
+    assert message in done.err
+
+
+def test_an_empty_file_is_refused(with_model):
+    (with_model.folder / "x.npy").write_bytes(b"")
+    assert with_model("predict", f"run={with_model.trained}", "data=x.npy").code == 3

@@ -79,6 +79,10 @@ def test_a_model_of_neuraloperator_runs_by_its_target_alone(with_data):
         (["trainer.epochs=0"], 2, "epochs is 0"),
         (["dataset.path=data/nowhere"], 2, "pdesolve generate dataset=darcy_demo"),
         (["dataset.stride=3"], 3, "stride"),
+        (["operator.width=abc"], 2, "cannot be built"),
+        (["+operator.foo=1"], 2, "foo"),
+        (["operator._target_=torch.optim.AdamW"], 2, "cannot be built"),
+        (["optimizer.lr=1e9"], 4, "not finite"),
     ],
 )
 def test_bad_input_gets_a_clear_error(with_data, overrides, code, message):

@@ -1,0 +1,49 @@
+"""Models of frames are judged by single calls and by rollouts."""
+
+import json
+
+import pytest
+
+SMALL = (
+    "dataset=navier_stokes_demo",
+    "dataset.test_strides=[]",
+    "operator.modes=[4,4]",
+    "operator.width=4",
+    "trainer.epochs=1",
+    "progress=false",
+)
+
+
+def metrics_of(run):
+    assert run.code == 0, run.err
+    return json.loads((run.run / "metrics.json").read_text())
+
+
+@pytest.mark.parametrize(
+    "objective", ["one_step", "pushforward", ("unrolled", "objective.steps=2")]
+)
+def test_windows_are_trained_with_every_objective_and_rolled_out(with_flow, objective):
+    name, *more = (objective,) if isinstance(objective, str) else objective
+    window = ("window=frames", "dataset.window.inputs=2", f"objective={name}", *more)
+    run = with_flow("train", *SMALL, *window)
+    metrics = metrics_of(run)
+    # Five times, two of them given.
+    told = {key for key in metrics if key.startswith("test/rollout/l2@")}
+    assert told == {"test/rollout/l2@3", "test/rollout/l2@4", "test/rollout/l2@5"}
+    assert {"test/l2", "test/rollout/l2"} <= metrics.keys()
+    assert "reference/persistence/test/rollout/l2@5" in metrics
+    assert (run.run / "rollout.png").stat().st_size > 0
+    again = metrics_of(with_flow("evaluate", f"run={run.run}", "progress=false"))
+    assert again["test/rollout/l2@5"] == pytest.approx(metrics["test/rollout/l2@5"], rel=1e-6)
+
+
+def test_the_map_to_all_times_has_a_residual_and_no_rollout(with_flow):
+    metrics = metrics_of(with_flow("train", *SMALL, "window=all_times", "dataset.stride=1"))
+    assert metrics["test/residual_of_truth"] < 1e-2 < metrics["test/residual"]
+    assert not any("rollout" in key for key in metrics)
+
+
+def test_an_operator_without_conditions_refuses_pairs(with_flow):
+    refused = with_flow("train", *SMALL, "window=all2all")
+    assert refused.code != 0
+    assert "TFNO takes no parameters" in refused.err
