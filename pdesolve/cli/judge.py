@@ -20,6 +20,9 @@ def judge(
 ) -> dict[str, Any]:
     """Return `test/...` and `test@33/...` figures and write `report.html` with its pictures.
 
+    With frames as inputs there are also `test/rollout/l2`, over all later frames, and
+    `test/rollout/l2@TIME`, both of rollouts; the other figures are of single calls.
+
     Beside each figure stand what a reader should compare it with: the training mean, and at
     another resolution the trivial rival, predicting at the training resolution and interpolating.
 
@@ -33,7 +36,7 @@ def judge(
         run_figures: figures of the run itself, such as seconds and parameters.
     """
     from .. import evaluation
-    from ..evaluation.pictures import gallery, loss_picture
+    from ..evaluation.pictures import gallery, loss_picture, rollout_picture
     from ..evaluation.report import flat_metrics, write_report
 
     device = next(model.parameters()).device
@@ -41,6 +44,7 @@ def judge(
     for label, test in sets.test.items():
         prefix = f"test{label}"
         values = evaluation.per_sample(model, test, residual=residual_of(test), device=device)
+        refuse_wild(values["l2"], prefix)
         metrics |= named(prefix, evaluation.summarize(values))
         for reference, figures in compared(model, sets, label, device).items():
             references.setdefault(reference, {}).update(named(prefix, figures))
@@ -52,11 +56,27 @@ def judge(
             prefix=f"{prefix}_" if label else "",
             device=device,
         )
+        if has_rollouts(test):
+            errors = evaluation.rollout_errors(model, test, device=device)
+            metrics |= named(f"{prefix}/rollout", errors.figures())
+            still = named(f"{prefix}/rollout", errors.persistence_figures())
+            references.setdefault("persistence", {}).update(still)
+            pictures.append(rollout_picture(errors, prefix=f"{prefix}_" if label else ""))
     if history:
         pictures.append(loss_picture(history))
     findings = found(title, metrics, references, pictures, sets, config, device)
     write_report(folder, findings)
     return flat_metrics(findings)
+
+
+def refuse_wild(l2: Any, name: str) -> None:
+    """Raise ArithmeticError where predictions are not finite: no figure can be told of them."""
+    wild = int((~l2.isfinite()).sum())
+    if wild:
+        raise ArithmeticError(
+            f"{wild} of {len(l2)} predictions on {name} are not finite: train again with a smaller "
+            "optimizer.lr, or with trainer.clip_norm=1"
+        )
 
 
 def compared(model: Any, sets: Sets, label: str, device: Any) -> dict[str, dict[str, float]]:
@@ -75,6 +95,13 @@ def compared(model: Any, sets: Sets, label: str, device: Any) -> dict[str, dict[
     coarse, fine = sets.test[""], sets.test[label]
     figures = evaluation.across_resolutions(model, coarse, fine, wall_value=wall, device=device)
     return {"interpolation": {name: figures[f"interpolated_{name}"] for name in ("l2", "h1")}}
+
+
+def has_rollouts(dataset: Any) -> bool:
+    """Return whether a model of this dataset can be called on its own predictions."""
+    from ..datasets import Pairs, Window
+
+    return isinstance(dataset.window, Pairs | Window)
 
 
 def named(prefix: str, figures: Mapping[str, float]) -> dict[str, float]:

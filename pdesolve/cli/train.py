@@ -36,6 +36,7 @@ def train(config: Any, folder: Path) -> dict[str, float]:
                 sets.valid,
                 folder=folder,
                 loss=build(config.loss, allow=allow),
+                objective=build(config.objective, allow=allow, fixed=sets.train.fixed_channels),
                 optimizer=build(config.optimizer, allow=allow),
                 schedule=build(config.schedule, allow=allow),
                 augmentation=build(config.augmentation, allow=allow),

@@ -77,6 +77,7 @@ class Dataset:
         input_names, output_names: one name a channel; a vector has name_x, name_y, ... What
             follows an @ is the frame.
         fixed_channels: how many of the first inputs stay as they are in a rollout.
+        frame_spacing: time from a frame to the next, 0 where the window makes no sequence.
         target_times: times of the targets, frame by frame, where all items share them.
         condition_names: names of the numbers in `Batch.condition`.
         units: by channel name.
@@ -97,6 +98,7 @@ class Dataset:
         self.times = spec.times
         self.input_names, self.output_names = layout.x_names, layout.y_names
         self.fixed_channels, self.target_times = layout.fixed, layout.target_times
+        self.frame_spacing = layout.spacing
         lead_time = () if layout.lead_times is None else (LEAD_TIME,)
         self.condition_names = (*lead_time, *spec.parameters)
         known = {c: one.units for one in spec.fields for c in one.components(spec.grid.dims)}

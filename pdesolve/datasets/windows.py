@@ -38,6 +38,7 @@ class Layout:
         fixed: how many of the first channels of x stay as they are in a rollout.
         lead_times: from x to y of each item, in time units, shape (w,).
         target_times: times of the frames of y, where all items share them.
+        spacing: time from a frame to the next, 0 where channels are no sequence.
     """
 
     x: np.ndarray
@@ -47,6 +48,7 @@ class Layout:
     fixed: int = 0
     lead_times: np.ndarray | None = None
     target_times: tuple[float, ...] | None = None
+    spacing: float = 0.0
 
     @property
     def shared(self) -> bool:
@@ -126,6 +128,7 @@ class Window:
         inputs: frames in x.
         outputs: frames in y; None is as many as remain.
         start: position of the first frame of x; None makes an item of each possible start.
+        frames: use the first so many frames; None is all.
         every: use every n-th frame, in front of all else.
         fixed: begin x with the input fields (a forcing, a coefficient).
         initial: name of the input field that is the output at time 0, before the stored times;
@@ -135,6 +138,7 @@ class Window:
     inputs: int = 10
     outputs: int | None = 10
     start: int | None = None
+    frames: int | None = None
     every: int = 1
     fixed: bool = False
     initial: str | None = None
@@ -146,13 +150,14 @@ class Window:
     def rolled(self, spec: DatasetSpec) -> "Window":
         """The window of a rollout: from the start to the last frame that whole calls reach."""
         start = self.start or 0
-        remaining = len(_sequence(spec, self.every, self.initial)) - start - self.inputs
+        frames = _sequence(spec, self.every, self.initial)[: self.frames]
+        remaining = len(frames) - start - self.inputs
         calls = max(1, remaining // (self.outputs or remaining or 1))
         return replace(self, start=start).ahead(calls)
 
     def layout(self, spec: DatasetSpec) -> Layout:
         """See `Frames`."""
-        sequence = _sequence(spec, self.every, self.initial)
+        sequence = _sequence(spec, self.every, self.initial)[: self.frames]
         # The frames that remain are as many for one start only.
         start = self.start if self.outputs else self.start or 0
         spare = len(sequence) - self.inputs - (self.outputs or 1)
@@ -188,6 +193,7 @@ class Window:
             still.shape[1],
             None,
             times if len(starts) == 1 else None,
+            _spacing(sequence),
         )
 
 
@@ -224,7 +230,7 @@ class Pairs:
     def rolled(self, spec: DatasetSpec) -> Window:
         """The window of a rollout: from the first frame to all others."""
         del spec
-        return Window(1, None, 0, self.every, self.fixed, self.initial)
+        return Window(1, None, 0, self.frames, self.every, self.fixed, self.initial)
 
     def layout(self, spec: DatasetSpec) -> Layout:
         """See `Frames`."""
@@ -246,6 +252,8 @@ class Pairs:
             tuple(stored.names(stored.evolving, "@lead")),
             len(still),
             np.array([sequence[j].time - sequence[i].time for i, j in pairs]),
+            None,
+            _spacing(sequence),
         )
 
     def pairs(self, frames: int) -> list[tuple[int, int]]:
@@ -312,6 +320,10 @@ def _sequence(spec: DatasetSpec, every: int, initial: str | None) -> list[_Frame
     if initial is not None:
         frames = [_Frame(0.0, _initial_numbers(stored, initial)), *frames]
     return frames[::every]
+
+
+def _spacing(sequence: Sequence[_Frame]) -> float:
+    return (sequence[-1].time - sequence[0].time) / max(len(sequence) - 1, 1)
 
 
 def _initial_numbers(stored: _Stored, initial: str) -> list[int]:

@@ -9,4 +9,6 @@ from .metrics import evaluate as evaluate
 from .metrics import per_sample as per_sample
 from .metrics import representatives as representatives
 from .metrics import summarize as summarize
+from .rollout import RolloutErrors as RolloutErrors
+from .rollout import rollout_errors as rollout_errors
 from .spectra import mean_spectra as mean_spectra

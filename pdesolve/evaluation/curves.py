@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from . import canvas
+from .rollout import RolloutErrors
 from .spectra import Spectra
 
 if TYPE_CHECKING:
@@ -83,6 +84,31 @@ def error_histogram(l2: Float[Tensor, " samples"]) -> "Figure":
     missing = len(l2) - len(finite)
     title = f"{missing} more samples are not finite" if missing else ""
     canvas.write(axes, title=title, x="relative L2 error of a sample", y="samples")
+    return figure
+
+
+def rollout_curves(errors: RolloutErrors, *, time_unit: str = "1") -> "Figure":
+    """Return the relative L2 error of rollouts against time, with the spread over the samples.
+
+    The line is the median, the band holds the middle eight tenths of the samples, and the dashes
+    are the median of standing still. Errors that are not finite lie above everything.
+    """
+    figure = canvas.figure(7.0, 3.8)
+    axes = canvas.plain(figure.subplots())
+    highest = np.nan_to_num(errors.l2.numpy(), nan=np.inf, posinf=np.inf)
+    # "lower" picks a sample's own error: between a finite one and infinity nothing is half way.
+    low, median, high = np.quantile(highest, (0.1, 0.5, 0.9), axis=0, method="lower")
+    still = np.median(errors.persistence.numpy(), axis=0)
+    marker = "." if len(errors.times) <= 60 else ""
+    top = np.where(np.isfinite(high), high, np.finfo(np.float32).max)
+    axes.plot(errors.times, np.where(np.isfinite(median), median, np.nan), marker, ls="-",
+              color=canvas.PREDICTION, label="model, median")  # fmt: skip
+    axes.fill_between(errors.times, low, top, color=canvas.PREDICTION, alpha=0.2, linewidth=0,
+                      label="8 of 10 samples")  # fmt: skip
+    axes.plot(errors.times, still, color=canvas.GREY, ls="--", label="standing still, median")
+    axes.set_ylim(0, 1.1 * max(still.max(), high[np.isfinite(high)].max(initial=0.0)))
+    canvas.write(axes, x=canvas.labelled("time", time_unit), y="relative L2 error")
+    axes.legend(frameon=False, fontsize=9)
     return figure
 
 

@@ -55,6 +55,7 @@ GLOSSARY: dict[str, tuple[str, str]] = {
 
 REFERENCES: dict[str, str] = {
     "training mean": "the mean of the training targets, whatever the input",
+    "persistence": "the last input frame, taken for all later ones",
     "interpolation": "predict on the training grid, then interpolate to this one",
 }
 
@@ -64,8 +65,13 @@ def explained(name: str) -> tuple[str, str]:
 
     >>> explained("test/samples")
     ('Samples', 'how many were tested')
+    >>> explained("test/rollout/l2@20")[0]
+    'Relative L2 error at time 20'
     """
-    quantity = name.rsplit("/", 1)[-1]
+    quantity, _, time = name.rsplit("/", 1)[-1].partition("@")
+    if time:
+        title, explanation = explained(quantity)
+        return f"{title} at time {time}", explanation
     return GLOSSARY.get(quantity, (quantity.replace("_", " ").capitalize(), ""))
 
 
@@ -74,11 +80,14 @@ def place(name: str) -> str:
 
     >>> place("test@33/l2")
     'Test set, 33 points per axis'
+    >>> place("test/rollout/l2@20")
+    'Test set in rollouts'
     """
     if "/" not in name:
         return "The run"
-    split, _, points = name.rsplit("/", 1)[0].partition("@")
-    title = f"{split.replace('_', ' ').capitalize()} set"
+    split, _, points = name.split("/", 1)[0].partition("@")
+    rolled = " in rollouts" if name.split("/")[1] == "rollout" else ""
+    title = f"{split.replace('_', ' ').capitalize()} set{rolled}"
     if not points:
         return title
     several = f"{points.replace('x', ' × ')} points"

@@ -12,11 +12,12 @@ from torch import Tensor
 from ..batch import Batch
 from ..grid import Grid
 from . import canvas
-from .curves import error_histogram, loss_curves, spectra_figure
+from .curves import error_histogram, loss_curves, rollout_curves, spectra_figure
 from .fields import Names
 from .inference import Model, Samples, predictions
 from .metrics import representatives
 from .panels import prediction_panel, samples_figure
+from .rollout import RolloutErrors
 from .spectra import cutoff, mean_spectra
 
 
@@ -101,6 +102,16 @@ def loss_picture(history: Sequence[Mapping[str, float | None]]) -> Picture:
         "loss_curves",
         "Training loss and validation error by epoch. The ring marks the best validation.",
         canvas.png(loss_curves(history)),
+    )
+
+
+def rollout_picture(errors: RolloutErrors, *, prefix: str = "") -> Picture:
+    """Return how the error of rollouts grows with time, from `rollout.rollout_errors`."""
+    return Picture(
+        f"{prefix}rollout",
+        f"Error of {len(errors.whole)} rollouts against time: the model is called on its own "
+        "predictions. Where it reaches the dashes, the last input frame is as good.",
+        canvas.png(rollout_curves(errors)),
     )
 
 

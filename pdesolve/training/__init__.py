@@ -16,3 +16,5 @@ from .schedules import OneCycle as OneCycle
 from .schedules import StepDecay as StepDecay
 from .schedules import Torch as Torch
 from .settings import Settings as Settings
+from .unrolled import Pushforward as Pushforward
+from .unrolled import Unrolled as Unrolled

@@ -96,7 +96,11 @@ def close_epoch(run: Run, state: TrainState) -> None:
     }
     if run.valid is not None and (_due(settings.validate_every, epoch) or epoch == settings.epochs):
         line["valid/l2"] = relative_l2(
-            state.judged_model, run.valid, run.place, batch_size=settings.batch_size
+            state.judged_model,
+            run.valid,
+            run.place,
+            batch_size=settings.batch_size,
+            calls=run.recipe.steps,
         )
         run.bar.show(state.step, state.epoch, valid=line["valid/l2"])
     state.seconds += time.perf_counter() - clock

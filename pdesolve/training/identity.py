@@ -68,8 +68,11 @@ def describe_model(model: nn.Module) -> dict[str, Any]:
 
 
 def describe_data(dataset: Dataset | None) -> dict[str, Any] | None:
-    """Return the number and the hash of the samples."""
-    return None if dataset is None else {"samples": len(dataset), "hash": dataset.data_hash}
+    """Return the number of items, the hash of the samples, and what is cut from them."""
+    if dataset is None:
+        return None
+    window = describe(dataset.window)
+    return {"samples": len(dataset), "hash": dataset.data_hash, "window": window}
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:

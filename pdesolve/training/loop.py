@@ -76,7 +76,8 @@ def fit(
         valid: what to judge weights by, by their mean relative L2 error "valid/l2".
         folder: gets log.jsonl, tensorboard/ and checkpoints/; None keeps nothing on disk.
         loss: loss(prediction, target, *, grid, mask) -> mean over samples.
-        objective: objective(model, batch, loss) -> scalar to minimise.
+        objective: objective(model, batch, loss) -> scalar to minimise. One that makes several
+            `steps` gets that many targets in a row, and "valid/l2" is that of such rollouts.
         optimizer: called with the model.
         schedule: of the learning rate.
         augmentation: applied to training batches only.
@@ -94,6 +95,8 @@ def fit(
     """
     recipe = Recipe(loss, objective, optimizer, schedule, augmentation, settings)
     recipe.check(train, valid)
+    train = train.ahead(recipe.steps)
+    valid = None if valid is None else valid.ahead(recipe.steps)
     device = local_device(torch.device(settings.device or next(model.parameters()).device))
     with processes(device) as place, _own_randomness(device):
         return _trained(

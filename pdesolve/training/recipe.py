@@ -21,12 +21,17 @@ class Recipe:
     augmentation: Augmentation | None
     settings: Settings
 
+    @property
+    def steps(self) -> int:
+        """Calls of the model that the objective makes one after the other."""
+        return getattr(self.objective, "steps", 1)
+
     def check(self, train: Dataset, valid: Dataset | None) -> None:
         """Refuse what contradicts itself or the data, before the first step.
 
         Raises:
-            ValueError: weights are to be chosen without a validation set, or the augmentation
-                refuses the training set.
+            ValueError: weights are to be chosen without a validation set, the augmentation
+                refuses the training set, or the objective takes other channels for frames.
         """
         for name in ("patience", "keep"):
             if valid is None and getattr(self.settings, name) not in (None, "last"):
@@ -34,5 +39,11 @@ class Recipe:
                     f"{name} is {getattr(self.settings, name)!r} without a validation set, "
                     f"expected one: give valid=, or split one off with datasets.split"
                 )
+        fixed = getattr(self.objective, "fixed", train.fixed_channels)
+        if fixed != train.fixed_channels:
+            raise ValueError(
+                f"objective has fixed={fixed}, expected {train.fixed_channels}, the number of "
+                f"input channels that are no frames: pass fixed=dataset.fixed_channels"
+            )
         if self.augmentation is not None:
             self.augmentation.check(train)

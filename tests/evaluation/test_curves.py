@@ -3,7 +3,13 @@ import math
 import pytest
 import torch
 
-from pdesolve.evaluation.curves import error_histogram, loss_curves, spectra_figure
+from pdesolve.evaluation.curves import (
+    error_histogram,
+    loss_curves,
+    rollout_curves,
+    spectra_figure,
+)
+from pdesolve.evaluation.rollout import RolloutErrors
 from pdesolve.evaluation.spectra import Spectra
 
 
@@ -48,3 +54,25 @@ def test_loss_curves_ring_the_best_validation_and_skip_what_is_missing():
     assert (ring.get_xdata(), ring.get_ydata()) == ([3], [0.4])
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == ["training loss", "validation relative L2 error"]
+
+
+def test_rollout_curves_show_the_median_the_band_and_standing_still():
+    l2 = torch.linspace(0, 1, 11, dtype=torch.float64)[:, None] * torch.tensor([1.0, 2.0])
+    still = torch.full((11, 2), 0.7, dtype=torch.float64)
+    errors = RolloutErrors((1.0, 2.0), l2, l2[:, 0], still, still[:, 0])
+    (axes,) = rollout_curves(errors, time_unit="s").axes
+    median, persistence = axes.lines
+    assert median.get_ydata() == pytest.approx([0.5, 1.0])
+    assert persistence.get_ydata() == pytest.approx([0.7, 0.7])
+    corners = axes.collections[0].get_paths()[0].vertices
+    assert corners[corners[:, 0] == 2.0, 1].min() == pytest.approx(0.2)
+    assert corners[corners[:, 0] == 2.0, 1].max() == pytest.approx(1.8)
+    assert axes.get_xlabel() == "time (s)"
+
+
+def test_rollouts_that_blow_up_leave_the_picture_above():
+    l2 = torch.tensor([[0.1, math.nan], [0.2, math.inf], [0.3, 0.9]], dtype=torch.float64)
+    errors = RolloutErrors((1.0, 2.0), l2, l2[:, 0], l2[:, :1].expand(3, 2), l2[:, 0])
+    (axes,) = rollout_curves(errors).axes
+    assert axes.lines[0].get_ydata() == pytest.approx([0.2, math.nan], nan_ok=True)
+    assert axes.get_ylim()[1] < 2

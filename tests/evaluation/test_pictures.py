@@ -7,7 +7,13 @@ from torch import nn
 
 from pdesolve.datasets import from_arrays
 from pdesolve.evaluation import per_sample
-from pdesolve.evaluation.pictures import draw_samples, gallery, loss_picture
+from pdesolve.evaluation.pictures import (
+    draw_samples,
+    gallery,
+    loss_picture,
+    rollout_picture,
+)
+from pdesolve.evaluation.rollout import RolloutErrors
 from pdesolve.grid import Grid
 
 
@@ -46,6 +52,12 @@ def test_gallery_shows_the_worst_sample_first_then_curves(dataset):
 
 def test_loss_picture_is_a_png():
     assert size(loss_picture([{"epoch": 1, "train/loss": 0.5}]).png) == (1050, 570)
+
+
+def test_rollout_picture_is_a_png():
+    l2 = torch.rand(3, 4, dtype=torch.float64)
+    picture = rollout_picture(RolloutErrors((1.0, 2.0, 3.0, 4.0), l2, l2[:, 0], l2, l2[:, 0]))
+    assert (picture.name, picture.png[:4]) == ("rollout", b"\x89PNG")
 
 
 def test_stored_samples_are_written(dataset, tmp_path):
