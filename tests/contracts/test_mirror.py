@@ -6,14 +6,10 @@ ROOT = Path(__file__).resolve().parents[2]
 EXEMPT = {"__init__.py", "__main__.py", "version.py"}
 # Parts that are tested through the file whose parts they are.
 THROUGH = {
-    "cli/judge.py": "cli/test_train.py",
     "cli/progress.py": "cli/test_generate.py",
-    "datasets/formats/axes.py": "datasets/formats/test_pdebench.py",
     "datasets/formats/contents.py": "datasets/formats/test_pdebench.py",
-    "datasets/formats/conversion.py": "datasets/formats/test_pdebench.py",
     "datasets/formats/matlab5.py": "datasets/formats/test_fno_mat.py",
-    "datasets/memory_source.py": "datasets/test_dataset.py",
-    "datasets/channels.py": "datasets/test_dataset.py",
+    "datasets/formats/numpy_files.py": "datasets/formats/test_thuml.py",
     "evaluation/canvas.py": "evaluation/test_panels.py",
     "evaluation/fields.py": "evaluation/test_panels.py",
     "evaluation/glossary.py": "evaluation/test_page.py",
