@@ -1,5 +1,6 @@
 """`pdesolve predict run=FOLDER data=FILE`: a trained model's fields for given inputs."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,23 +25,28 @@ def _predict_dataset(config: Any, folder: Path) -> dict[str, float]:
     from ..datasets.reader import open_dataset
     from ..evaluation import predictions
     from ..evaluation.pictures import draw_samples
+    from .build import build
     from .evaluate import run_config, trained_model
     from .progress import bar
 
-    dataset = open_dataset(Path(config.data), split=config.split, stride=config.stride)
+    trained = run_config(config.run)
+    window = build(trained.dataset.get("window"))
+    dataset = open_dataset(
+        Path(config.data), split=config.split, stride=config.stride, window=window
+    )
     if config.samples is not None:
         dataset = split(dataset, {"first": config.samples})["first"]
-    model = trained_model(Path(config.run), run_config(config.run), dataset, config.allow)
+    model = trained_model(Path(config.run), trained, dataset, config.allow)
+    names = [stored_name(n) for n in dataset.input_names + dataset.output_names]
+    seeds = dataset.seeds
     path, done = folder / "predictions.h5", 0
     with prediction_writer(path, dataset, model_of=config.run) as writer, bar(config) as progress:
         task = progress.add_task("predict", total=len(dataset))
         for batch, prediction in predictions(model, dataset, batch_size=config.batch_size):
             for row in range(len(batch)):
-                inputs = zip(dataset.input_names, batch.x[row].cpu().numpy(), strict=True)
-                outputs = zip(dataset.output_names, prediction[row].cpu().numpy(), strict=True)
-                writer.write(
-                    done + row, dict(inputs) | dict(outputs), seed=dataset.seeds[done + row]
-                )
+                channels = [*batch.x[row].cpu().numpy(), *prediction[row].cpu().numpy()]
+                fields = dict(zip(names, channels, strict=True))
+                writer.write(done + row, fields, seed=seeds[done + row])
             done += len(batch)
             progress.update(task, completed=done)
         writer.finish()
@@ -56,16 +62,19 @@ def prediction_writer(path: Path, dataset: Any, *, model_of: str) -> Any:
     from ..datasets.spec import DatasetSpec, FieldSpec
     from ..datasets.writer import DatasetWriter
 
-    fields = [FieldSpec(n, "input", dataset.units[n]) for n in dataset.input_names]
+    fields = [FieldSpec(stored_name(n), "input", dataset.units[n]) for n in dataset.input_names]
     fields += [
-        FieldSpec(n, "output", dataset.units[n], time_varying=True) for n in dataset.output_names
+        FieldSpec(stored_name(n), "output", dataset.units[n], time_varying=True)
+        for n in dataset.output_names
     ]
+    # One time of several is no solution of an equation that was recorded at all of them.
+    solved = dataset.target_times == dataset.times and len(dataset.times) == 1
     spec = DatasetSpec(
         f"{dataset.name}_predicted",
         dataset.grid,
         tuple(fields),
-        equation=dataset.equation,
-        equation_parameters=dataset.equation_parameters,
+        equation=dataset.equation if solved else "",
+        equation_parameters=dataset.equation_parameters if solved else {},
     )
     provenance = {
         "generator": "pdesolve predict",
@@ -74,6 +83,15 @@ def prediction_writer(path: Path, dataset: Any, *, model_of: str) -> Any:
         "inputs_hash": dataset.data_hash,
     }
     return DatasetWriter(path, spec, len(dataset), provenance=provenance)
+
+
+def stored_name(channel: str) -> str:
+    """Return the name of a field for a channel, whose frame becomes part of it.
+
+    >>> stored_name("vorticity@-9"), stored_name("density@0.5")
+    ('vorticity_m9', 'density_0_5')
+    """
+    return re.sub(r"\W", "_", channel.replace("@-", "_m"))
 
 
 def _predict_array(config: Any, folder: Path) -> dict[str, float]:
