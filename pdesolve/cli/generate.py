@@ -83,7 +83,7 @@ class Filler:
         from ..datasets.writer import DatasetWriter
         from .failures import Stopped
         from .progress import bar
-        from .train import stopping
+        from .signals import stopping
 
         if self.path.exists():
             self._check_existing()

@@ -1,13 +1,12 @@
 """`pdesolve train experiment=NAME`: data, operator, training, evaluation and report in one run."""
 
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from . import application
 from .failures import Stopped
+from .signals import stopping
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -103,24 +102,6 @@ def saved_model(folder: Path, config: Any, dataset: Any) -> Any:
     if config.operator._target_.startswith("pdesolve."):
         return artifacts.load(folder)
     return artifacts.load(folder, model=new_model(config, dataset))
-
-
-@contextmanager
-def stopping() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM in a list; a second SIGINT interrupts at once."""
-    received: list[int] = []
-
-    def note(signum: int, frame: Any) -> None:
-        if received and signum == signal.SIGINT:
-            raise KeyboardInterrupt
-        received.append(signum)
-
-    previous = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for signum, handler in previous.items():
-            signal.signal(signum, handler)
 
 
 def resume_hint(interrupted: Exception, folder: Path) -> str:

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 import pdesolve as package
-from pdesolve.cli import train
 
 
 def metrics_of(run):
@@ -119,11 +118,3 @@ def test_a_signal_leaves_a_checkpoint_and_the_command_to_go_on(with_data, signum
     assert "go on with `pdesolve train" in err
     assert "Traceback" not in err
     assert list(folder.glob("checkpoints/step*"))
-
-
-def test_signal_handlers_are_given_back():
-    before = signal.getsignal(signal.SIGTERM)
-    with train.stopping() as received:
-        signal.raise_signal(signal.SIGTERM)
-    assert received == [signal.SIGTERM]
-    assert signal.getsignal(signal.SIGTERM) is before
