@@ -84,7 +84,7 @@ PLASTIC = given(
     frames=st.integers(1, 4), channels=st.integers(2, 4), compressed=st.booleans(), **SIZES
 )
 SETTINGS = {"deadline": None, "derandomize": True, "database": None}
-FEW, MANY = settings(max_examples=8, **SETTINGS), settings(max_examples=500, **SETTINGS)
+FEW, MANY = settings(max_examples=6, **SETTINGS), settings(max_examples=500, **SETTINGS)
 test_meshes_lose_nothing = FEW(MESHES(mesh_round_trip))
 test_plasticity_loses_nothing = FEW(PLASTIC(plasticity_round_trip))
 test_many_meshes_lose_nothing = pytest.mark.slow(MANY(MESHES(mesh_round_trip)))
