@@ -139,7 +139,7 @@ def _trained(
         Bar(steps, shown=shown) as bar,
     ):
         run = Run(
-            model if place.world == 1 else _shared(model, recipe.steps),
+            model if place.world == 1 else DistributedDataParallel(model),
             loader,
             valid,
             recipe,
@@ -156,12 +156,6 @@ def _trained(
     model.load_state_dict(state.best_weights or weights(state.judged_model))
     model.eval()
     return FitResult(state.best or record.epochs[-1], record.epochs, state.seconds)
-
-
-def _shared(model: nn.Module, calls: int) -> nn.Module:
-    # Buffers sent before each call would be overwritten while the gradient of the call before
-    # still needs them; a model of several calls keeps its own.
-    return DistributedDataParallel(model, broadcast_buffers=calls == 1)
 
 
 def _restored(

@@ -1,5 +1,11 @@
 """The model multiplies by one number a, so that every loss and gradient has a formula."""
 
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
 import numpy as np
 import pytest
 import torch
@@ -137,3 +143,54 @@ def test_training_through_the_rollout_finds_the_factor(doubling, objective):
 def test_other_fixed_channels_than_the_data_have_are_refused(doubling):
     with pytest.raises(ValueError, match=r"fixed=1, expected 0.*dataset\.fixed_channels"):
         fit(Factor(1), doubling, objective=Unrolled(2, fixed=1))
+
+
+class Shifted(Factor):
+    """Factor with a buffer that the gradient needs, as in `Normalized`."""
+
+    def __init__(self, a):
+        super().__init__(a)
+        self.register_buffer("one", torch.ones((), dtype=torch.float64))
+
+    def forward(self, x, condition=None):
+        return super().forward(x, condition) * self.one
+
+
+SCRIPT = """
+    import importlib.util, torch
+    from pdesolve.datasets import Window, open_dataset
+    from pdesolve.training import Settings, Unrolled, fit
+
+    spec = importlib.util.spec_from_file_location("here", {here!r})
+    here = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(here)
+    data = open_dataset({path!r}, window=Window(1, 1), dtype=torch.float64)
+    {call}
+"""
+CALL = """fit(
+        here.Shifted(1.5), data, data, folder={folder!r}, objective=Unrolled(3),
+        optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=0.01),
+        settings=Settings(epochs=2, batch_size={batch}), progress=False,
+    )"""
+
+
+@pytest.mark.distributed
+def test_two_processes_roll_out_as_one_does(doubling, tmp_path):
+    histories = []
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for name, command, batch in (("alone", [], 12), ("shared", launcher, 6)):
+        folder, script = tmp_path / name, tmp_path / f"{name}.py"
+        call = CALL.format(folder=str(folder), batch=batch)
+        code = SCRIPT.format(here=__file__, path=str(doubling.path), call=call)
+        script.write_text(textwrap.dedent(code))
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        command = [sys.executable, *command, str(script)]
+        ended = subprocess.run(
+            command, env=environment, stderr=subprocess.PIPE, text=True, timeout=120
+        )
+        assert ended.returncode == 0, ended.stderr
+        lines = (folder / "log.jsonl").read_text().splitlines()
+        histories.append([json.loads(line) for line in lines])
+    for shared, alone in zip(*reversed(histories), strict=True):
+        for name in ("train/loss", "valid/l2"):
+            assert shared[name] == pytest.approx(alone[name], rel=1e-12)
