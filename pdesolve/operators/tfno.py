@@ -97,7 +97,7 @@ class TFNO(nn.Module):
     ):
         super().__init__()
         dims = len(modes)
-        _check_domain(domain, dims, wall_factor)
+        check_domain(domain, dims, wall_factor)
         self.in_channels, self.out_channels, self.dims = in_channels, out_channels, dims
         self.domain, self.coordinates, self.zero_on_boundary = domain, coordinates, wall_factor
         self.padding = _Padding(domain_padding, dims, pad_both_sides)
@@ -130,34 +130,12 @@ class TFNO(nn.Module):
         """
         self._check_input(x, condition)
         grid = x.shape[2:]
-        v = torch.cat([x, self._coordinates(x)], 1) if self.coordinates else x
+        v = torch.cat([x, positions(x, self.domain)], 1) if self.coordinates else x
         v = self.padding.pad(self.lifting(v))
         for block in self.blocks:
             v = block(v)
         y = self.projection(self.padding.crop(v, grid))
-        return y * self._wall(x) if self.zero_on_boundary else y
-
-    def _axes(self, x: Tensor) -> list[Tensor]:
-        """Positions along each axis of the grid of x, divided by the side of the box."""
-        options = {"dtype": x.dtype, "device": x.device}
-        shape = x.shape[2:]
-        if self.domain is None:
-            return [torch.arange(n, **options) / n for n in shape]
-        grid = self.domain.resized(shape)
-        return [grid.axis(j, **options) / grid.lengths[j] for j in range(self.dims)]
-
-    def _coordinates(self, x: Tensor) -> Tensor:
-        positions = torch.stack(torch.meshgrid(*self._axes(x), indexing="ij"))
-        return positions.expand(x.shape[0], *positions.shape)
-
-    def _wall(self, x: Tensor) -> Tensor:
-        assert self.domain is not None
-        factor = x.new_ones(())
-        for j, (s, periodic) in enumerate(zip(self._axes(x), self.domain.periodic, strict=True)):
-            if not periodic:
-                wall = torch.tanh(WALL_STEEPNESS * s) * torch.tanh(WALL_STEEPNESS * (1 - s))
-                factor = factor * wall.reshape(-1, *[1] * (self.dims - 1 - j))
-        return factor
+        return y * wall_distances(x, self.domain) if self.zero_on_boundary else y
 
     def _check_input(self, x: Tensor, condition: Tensor | None) -> None:
         if x.ndim != self.dims + 2 or x.shape[1] != self.in_channels:
@@ -171,6 +149,32 @@ class TFNO(nn.Module):
                 f"condition of shape {tuple(condition.shape)} given, expected none: TFNO takes no "
                 f"parameters; add them to x as constant channels"
             )
+
+
+def positions(x: Float[Tensor, "b c *grid"], domain: Grid | None) -> Float[Tensor, "b d *grid"]:
+    """Return the positions of the points of x, each over the side of the box; see `TFNO`."""
+    found = torch.stack(torch.meshgrid(*_axes(x, domain), indexing="ij"))
+    return found.expand(x.shape[0], *found.shape)
+
+
+def wall_distances(x: Float[Tensor, "b c *grid"], domain: Grid | None) -> Float[Tensor, "..."]:
+    """Return the factor, shaped to meet x, that is 0 on the walls; see `TFNO`."""
+    assert domain is not None
+    factor = x.new_ones(())
+    for j, (s, periodic) in enumerate(zip(_axes(x, domain), domain.periodic, strict=True)):
+        if not periodic:
+            wall = torch.tanh(WALL_STEEPNESS * s) * torch.tanh(WALL_STEEPNESS * (1 - s))
+            factor = factor * wall.reshape(-1, *[1] * (domain.dims - 1 - j))
+    return factor
+
+
+def _axes(x: Tensor, domain: Grid | None) -> list[Tensor]:
+    """Positions along each axis of the grid of x, divided by the side of the box."""
+    options = {"dtype": x.dtype, "device": x.device}
+    if domain is None:
+        return [torch.arange(n, **options) / n for n in x.shape[2:]]
+    grid = domain.resized(x.shape[2:])
+    return [grid.axis(j, **options) / grid.lengths[j] for j in range(grid.dims)]
 
 
 class _Block(nn.Module):
@@ -308,7 +312,8 @@ def _norm(kind: Norm | None, width: int) -> nn.Module:
     )
 
 
-def _check_domain(domain: Grid | None, dims: int, wall_factor: bool) -> None:
+def check_domain(domain: Grid | None, dims: int, wall_factor: bool) -> None:
+    """Refuse a domain that has other axes than the operator, or no walls where some are needed."""
     if domain is not None and domain.dims != dims:
         raise ValueError(
             f"modes has {dims} entries, expected {domain.dims}, one for each axis of the domain"
