@@ -18,6 +18,7 @@ from .errors import NonFiniteError, ResolutionError, SchemaError, SplitError
 from .header import Header
 from .memory_source import MemorySource
 from .opening import damage_told, open_file
+from .shards import joined_fixed, ordered
 from .spec import FieldSpec
 
 # What one read of a load into memory may take.
@@ -35,6 +36,9 @@ class FileSource:
         self, path: Path, files: list[Path], *, stride: int, dtype: torch.dtype, allow_partial: bool
     ):
         headers = [Header(file).usable(allow_partial=allow_partial) for file in files]
+        if path.is_dir():
+            headers = ordered(headers, allow_partial=allow_partial)
+            files = [header.file for header in headers]
         first = headers[0]
         _check_alike(headers)
         if not first.spec.by_role("output"):
@@ -44,7 +48,7 @@ class FileSource:
         self.spec = first.spec
         self.grid = _strided(first, stride)
         self.provenance = first.provenance
-        self.fixed = _fixed(headers)
+        self.fixed = joined_fixed(headers)
         self.dtype = dtype
         self._channels = stored_channels(self.spec)
         # By (process, file) the handle, by (process, file, place) what is read from.
@@ -186,14 +190,6 @@ class FileSource:
                 allowed="finite numbers",
                 advice="list all with `pdesolve data verify FILE`, then generate again",
             )
-
-
-def _fixed(headers: list[Header]) -> dict[str, np.ndarray]:
-    """What is stored once; a mask for each sample is cut to those that may be used."""
-    fixed = dict(headers[0].fixed)
-    if schema.MASK in fixed and fixed[schema.MASK].ndim > headers[0].spec.grid.dims:
-        fixed[schema.MASK] = np.concatenate([h.fixed[schema.MASK][h.written] for h in headers])
-    return fixed
 
 
 def _mapped(data: h5py.Dataset) -> np.memmap:

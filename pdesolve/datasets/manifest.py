@@ -7,14 +7,16 @@ NAME/data/{train,valid,test}/*.h5
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from .errors import SplitError
+from .errors import IncompleteFileError, SplitError
 from .header import Header
+from .shards import joined_hash, missing, ordered
 from .statistics import merge, plain, restored
 
 MANIFEST = "MANIFEST.json"
@@ -26,14 +28,25 @@ _WELL_KEYS = ("mean", "std", "rms", "mean_delta", "std_delta", "rms_delta")
 def write_manifest(folder: str | Path) -> Path:
     """Write MANIFEST.json and stats.yaml of a set's folder and return the manifest's path.
 
+    The set's data hash is that of the samples of each split in their order, whatever files they
+    are in. Both files appear whole or not at all, so that several processes may write them.
+
     Raises:
         SplitError: there is no finished file, or a sample or a seed is in two splits.
+        IncompleteFileError: files are missing whose samples others count on.
         DataError: a file is not finished or damaged.
     """
     folder = Path(folder)
     headers = {file: Header(file).usable() for file in sorted(folder.glob("data/*/*.h5"))}
     if not headers:
         raise SplitError("no file", file=folder, allowed="data/{train,valid,test}/*.h5")
+    if lacking := missing(headers):
+        raise IncompleteFileError(
+            "; ".join(lacking),
+            file=folder,
+            advice="run the missing shards, or bring their files into data/SPLIT/, then "
+            f"`pdesolve data join {folder}`",
+        )
     _check_disjoint(headers)
     files = {
         str(file.relative_to(folder)): {
@@ -45,14 +58,27 @@ def write_manifest(folder: str | Path) -> Path:
         }
         for file, header in headers.items()
     }
-    hashes = json.dumps([[facts["split"], facts["data_hash"]] for facts in files.values()])
-    whole = hashlib.sha256(hashes.encode()).hexdigest()
+    whole = {"data_hash": set_hash(headers), "files": files}
     training = [header for file, header in headers.items() if file.parent.name == "train"]
-    statistics = _statistics(training or list(headers.values()))
-    (folder / STATISTICS).write_text(yaml.safe_dump(statistics, sort_keys=True))
-    manifest = folder / MANIFEST
-    manifest.write_text(json.dumps({"data_hash": whole, "files": files}, indent=1) + "\n")
-    return manifest
+    statistics = _statistics(ordered(training or list(headers.values())))
+    _replace(folder / STATISTICS, yaml.safe_dump(statistics, sort_keys=True))
+    return _replace(folder / MANIFEST, json.dumps(whole, indent=1) + "\n")
+
+
+def set_hash(headers: Mapping[Path, Header]) -> str:
+    """Return the data hash of a set: splits by name, and the samples of each in their order."""
+    splits: dict[str, list[Header]] = {}
+    for file, header in sorted(headers.items()):
+        splits.setdefault(file.parent.name, []).append(header)
+    hashes = [[split, joined_hash(ordered(parts))] for split, parts in splits.items()]
+    return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
+
+
+def _replace(path: Path, text: str) -> Path:
+    temporary = path.with_name(f"{path.name}.{os.uname().nodename}.{os.getpid()}.tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+    return path
 
 
 def file_sha256(path: Path) -> str:

@@ -21,6 +21,8 @@ from .spec import DatasetSpec
 from .statistics import Moments, field_moments, merge, plain
 
 _NASCENT = ".new"
+# Between the two values of a field that is a mask.
+_INSIDE = 0.5
 
 
 class DatasetWriter:
@@ -41,7 +43,8 @@ class DatasetWriter:
         provenance: where the data come from (generator, version, seed, licence, ...), numbers,
             text or JSON values; they become root attributes.
         constants: arrays of the fields that do not vary from sample to sample.
-        mask: True inside the domain, shape (*grid) or (samples, *grid).
+        mask: True inside the domain, shape (*grid) or (samples, *grid); or the name of an input
+            field that is 1 inside and 0 outside, which is then each sample's mask.
         layout: "chunked" is one sample a chunk with a Fletcher-32 checksum; "contiguous" has no
             checksum but the hash of each sample, and can be memory-mapped.
         dtype: "float32" or "float64".
@@ -73,6 +76,15 @@ class DatasetWriter:
         self.written: set[int] = set()
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._moments: dict[int, dict[str, dict[str, Moments]]] = {}
+        self._mask_field = mask if isinstance(mask, str) else ""
+        if self._mask_field:
+            if self._mask_field not in {one.name for one in spec.varying}:
+                raise SchemaError(
+                    f"mask is {mask!r}",
+                    file=self.path,
+                    allowed=f"an array, or one of {[one.name for one in spec.varying]}",
+                )
+            mask = np.ones((samples, *spec.grid.shape), bool)
         self._mask = None if mask is None else matched_mask(spec, samples, mask, file=self.path)
         self._unfinished = self.path.with_name(self.path.name + UNFINISHED)
         if self.path.exists():
@@ -137,6 +149,7 @@ class DatasetWriter:
             require_finite(checked, file=file, sample=f"sample {index}")
         for name, array in arrays.items():
             self._data[name][index] = array
+        self._write_mask(self._file, index, arrays)
         records = {
             schema.SEED: seed,
             schema.HASH: np.uint64(sample_hash([*arrays.values(), values])),
@@ -191,6 +204,13 @@ class DatasetWriter:
             fixed[schema.MASK] = self._mask.astype("u1")
         return fixed
 
+    def _write_mask(self, file: h5py.File, index: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Store the field that is the sample's mask as such, before statistics use it."""
+        if self._mask_field and self._mask is not None:
+            inside = arrays[self._mask_field] > _INSIDE
+            self._mask[index] = inside
+            schema.dataset(file, schema.MASK)[index] = inside
+
     def _begin(
         self, provenance: Mapping[str, Any], fixed: Mapping[str, np.ndarray], layout: Any
     ) -> h5py.File:
@@ -241,6 +261,7 @@ class DatasetWriter:
                 fixed=fixed,
                 layout=layout,
                 dtype=self._dtype,
+                masks_compared=not self._mask_field,
             )
             if wrong:
                 raise SchemaError(
@@ -250,6 +271,7 @@ class DatasetWriter:
                     advice="go back to them, or delete the unfinished file",
                 )
             for index, arrays, status in intact_samples(file, self.spec):
+                self._write_mask(file, index, arrays)
                 self._count(index, arrays, status)
         except BaseException:
             file.close()
