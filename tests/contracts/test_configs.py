@@ -26,12 +26,9 @@ def composed(verb, *overrides):
     return config
 
 
-def snake_case(name):
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-
-
 def public_classes(room):
-    return {snake_case(n) for n, v in vars(room).items() if isinstance(v, type)}
+    # ScOT is scot.yaml and FisherKPP is fisher_kpp.yaml: an acronym does not say where it is cut.
+    return {name.lower() for name, value in vars(room).items() if isinstance(value, type)}
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -63,4 +60,5 @@ def test_every_target_resolves(path):
 
 @pytest.mark.parametrize(("room", "group"), [(operators, "operator"), (pde, "pde")])
 def test_every_public_class_has_a_config_of_its_name_and_back(room, group):
-    assert public_classes(room) == {p.stem for p in (CONFIGS / group).glob("*.yaml")}
+    stems = {p.stem.replace("_", "") for p in (CONFIGS / group).glob("*.yaml")}
+    assert public_classes(room) == stems
