@@ -8,4 +8,9 @@ x and y are real fields on the points of a uniform grid, x axis first. An operat
 condition refuses one. Operators see plain numbers: `pdesolve.layers.Normalized` adds the units.
 """
 
+from .deeponet import DeepONet as DeepONet
+from .mgtfno import MGTFNO as MGTFNO
+from .mionet import MIONet as MIONet
+from .multi_task_deeponet import MultiTaskDeepONet as MultiTaskDeepONet
+from .pod_deeponet import PODDeepONet as PODDeepONet
 from .tfno import TFNO as TFNO

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from pdesolve import Grid
-from pdesolve.operators import TFNO
+from pdesolve.operators import MGTFNO, TFNO
 
 
 @dataclass(frozen=True)
@@ -62,5 +62,22 @@ CASES = (
         in_channels=1,
         out_channels=1,
         shapes=((6, 6, 6), (5, 7, 4)),
+    ),
+    Case(
+        name="MGTFNO plane",
+        build=lambda: MGTFNO(2, 1, (4, 4), 6, 2, 0.2, levels=1, padding=(0.1, 0.0)),
+        in_channels=2,
+        out_channels=1,
+        shapes=((12, 12), (10, 14)),
+    ),
+    Case(
+        name="MGTFNO line in chunks",
+        build=lambda: MGTFNO(
+            1, 2, (4,), 6, 2, levels=2, padding=0.1, boundary="replicate", patch_chunk=3,
+            domain=Grid((16,), 1.0, periodic=False), wall_factor=True,
+        ),
+        in_channels=1,
+        out_channels=2,
+        shapes=((16,), (20,)),
     ),
 )  # fmt: skip
