@@ -2,8 +2,8 @@
 
 Axis by axis, a field of n points keeps, of `modes` m that count both signs,
 
-    other axes   k = -min(m//2, n//2), ..., min(m - m//2, (n + 1)//2) - 1      in this order
-    last axis    k = 0, ..., min(m, n)//2                                      (conjugates implied)
+    other axes   k = 0, 1, ..., min(m - m//2, (n + 1)//2) - 1, then -1, -2, ..., -min(m//2, n//2)
+    last axis    k = 0, ..., min(m, n)//2                                    (conjugates implied)
 
 so for even m the mode -m/2 is kept without +m/2, as in the published Fourier neural operators.
 Coefficients are amplitudes (norm "forward"): they do not depend on the number of points.
@@ -16,9 +16,14 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 
-def kept(points: int, modes: int) -> range:
-    """Wavenumbers that an axis other than the last keeps, ascending."""
-    return range(-min(modes // 2, points // 2), min(modes - modes // 2, (points + 1) // 2))
+def kept(points: int, modes: int) -> tuple[int, ...]:
+    """Wavenumbers that an axis other than the last keeps, in their order: 0, 1, ..., -1, -2, ... .
+
+    >>> kept(8, 6)
+    (0, 1, 2, -1, -2, -3)
+    """
+    positive, negative = min(modes - modes // 2, (points + 1) // 2), min(modes // 2, points // 2)
+    return (*range(positive), *range(-1, -negative - 1, -1))
 
 
 def lowest_modes(x: Float[Tensor, "b c *grid"], modes: Sequence[int]) -> Complex[Tensor, "b c *k"]:
@@ -32,11 +37,9 @@ def lowest_modes(x: Float[Tensor, "b c *grid"], modes: Sequence[int]) -> Complex
     spectrum = torch.fft.rfft(x, norm="forward")[..., : modes[-1] // 2 + 1]
     for axis in reversed(range(len(modes) - 1)):
         dim = axis - len(modes)
-        wavenumbers = kept(x.shape[dim], modes[axis])
         spectrum = torch.fft.fft(spectrum, dim=dim, norm="forward")
-        negative = spectrum.narrow(dim, x.shape[dim] + wavenumbers.start, -wavenumbers.start)
-        positive = spectrum.narrow(dim, 0, wavenumbers.stop)
-        spectrum = torch.cat([negative, positive], dim)
+        bins = [k % x.shape[dim] for k in kept(x.shape[dim], modes[axis])]
+        spectrum = spectrum.index_select(dim, torch.tensor(bins, device=x.device))
     return spectrum
 
 
@@ -69,28 +72,25 @@ def field_of_modes(
     return torch.fft.irfft(spectrum, n=shape[-1], norm="forward")
 
 
-def _in_fft_order(spectrum: Tensor, dim: int, wavenumbers: range, old: int, new: int) -> Tensor:
-    """Coefficients of ascending wavenumbers as the `new` bins 0, 1, ..., -1 of an inverse FFT."""
-    negative, positive = spectrum.split([-wavenumbers.start, wavenumbers.stop], dim)
-    if new > old and 2 * negative.shape[dim] == old:
-        shared = negative.narrow(dim, 0, 1) / 2
-        negative = torch.cat([shared, negative.narrow(dim, 1, old // 2 - 1)], dim)
-        positive = torch.cat([positive, shared], dim)
-    if new < old:
-        negative, positive = _cut(negative, positive, dim, new)
-    between = list(spectrum.shape)
-    between[dim] = new - negative.shape[dim] - positive.shape[dim]
-    return torch.cat([positive, spectrum.new_zeros(between), negative], dim)
-
-
-def _cut(negative: Tensor, positive: Tensor, dim: int, new: int) -> tuple[Tensor, Tensor]:
-    """Drop wavenumbers |k| > new/2; for even `new`, both signs of new/2 share the bin -new/2."""
-    surplus = max(negative.shape[dim] - new // 2, 0)
-    negative = negative.narrow(dim, surplus, negative.shape[dim] - surplus)
-    if new % 2 == 0 and positive.shape[dim] > new // 2:
-        nyquist = negative.narrow(dim, 0, 1) + positive.narrow(dim, new // 2, 1)
-        negative = torch.cat([nyquist, negative.narrow(dim, 1, new // 2 - 1)], dim)
-    return negative, positive.narrow(dim, 0, min(positive.shape[dim], (new + 1) // 2))
+def _in_fft_order(
+    spectrum: Tensor, dim: int, wavenumbers: Sequence[int], old: int, new: int
+) -> Tensor:
+    """Coefficients of these wavenumbers as the `new` bins 0, 1, ..., -1 of an inverse FFT."""
+    # Coarser: |k| > new/2 is dropped and, for even `new`, both signs of new/2 share a bin.
+    parts = [(row, k, 1.0) for row, k in enumerate(wavenumbers) if 2 * abs(k) <= new]
+    if new > old and 2 * min(wavenumbers) == -old:
+        # Finer: the Nyquist mode of the old grid stood for both signs, which get half each.
+        row = wavenumbers.index(-old // 2)
+        parts.remove((row, -old // 2, 1.0))
+        parts += [(row, -old // 2, 0.5), (row, old // 2, 0.5)]
+    rows, bins, shares = zip(*parts, strict=True)
+    shape = list(spectrum.shape)
+    shape[dim] = new
+    share = torch.tensor(shares, dtype=spectrum.real.dtype, device=spectrum.device)
+    chosen = spectrum.index_select(dim, torch.tensor(rows, device=spectrum.device))
+    chosen = chosen * share.reshape(-1, *[1] * (-1 - dim))
+    target = torch.tensor([k % new for k in bins], device=spectrum.device)
+    return spectrum.new_zeros(shape).index_add(dim, target, chosen)
 
 
 def _end_weights(spectrum: Tensor, old: int, new: int) -> Tensor:

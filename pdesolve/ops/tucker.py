@@ -7,34 +7,6 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 
-def ranks(shape: Sequence[int], fraction: float) -> tuple[int, ...]:
-    """Ranks with which a Tucker tensor has about `fraction` of the dense tensor's entries.
-
-    All ranks are the same share c of their axis,
-
-        c^N Π n_j + c Σ n_j² = fraction Π n_j,      r_j = max(1, round(c n_j))
-
-    Args:
-        shape: sizes n_j of the dense tensor.
-        fraction: > 0. Good values 0.01 to 0.5; 1 gives slightly more entries than the dense tensor.
-
-    Raises:
-        ValueError: fraction is not positive.
-
-    Source: tensorly's `validate_tucker_rank`, which is called.
-
-    >>> ranks((32, 32, 16, 9), 0.05)
-    (15, 15, 7, 4)
-    """
-    if not fraction > 0:
-        raise ValueError(f"rank fraction is {fraction}, expected > 0: choose one such as 0.1")
-    # Imported here: it costs half as much as torch, and dense models do without it.
-    from tensorly.tucker_tensor import validate_tucker_rank
-
-    found = validate_tucker_rank(tuple(shape), rank=float(fraction))  # pyright: ignore
-    return tuple(int(r) for r in found)
-
-
 def component_std(std: float, ranks: Sequence[int]) -> float:
     """Standard deviation for core and factors so that the reconstructed entries have `std`.
 

@@ -6,19 +6,6 @@ import torch
 from pdesolve.ops import tucker
 
 
-@pytest.mark.parametrize(
-    ("fraction", "expected"),
-    [(0.05, (15, 15, 7, 4)), (0.1, (18, 18, 9, 5)), (0.42, (26, 26, 13, 7)), (0.01, (9, 9, 4, 2))],
-)
-def test_ranks_of_a_fraction_are_the_published_ones(fraction, expected):
-    assert tucker.ranks((32, 32, 16, 9), fraction) == expected
-
-
-def test_a_rank_fraction_of_zero_is_refused():
-    with pytest.raises(ValueError, match=r"rank fraction is 0\.0, expected > 0"):
-        tucker.ranks((4, 4), 0.0)
-
-
 @pytest.mark.parametrize("ranks", [(3,), (4, 2), (5, 5, 3, 2)])
 def test_component_std_gives_products_of_the_wanted_variance(ranks):
     s = tucker.component_std(0.3, ranks)
