@@ -1,0 +1,1 @@
+"""Gaussian process solvers: kernels with derivatives of any order, on grids by their factors."""
