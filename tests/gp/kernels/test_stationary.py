@@ -179,7 +179,7 @@ def test_an_exact_gp_learns_the_frequency_of_a_wave():
 
 def test_parameters_are_logarithms():
     kernel = Scaled(SquaredExponential(0.3), 2.0)
-    values = {name: float(value) for name, value in kernel.named_parameters()}
+    values = {name: value.item() for name, value in kernel.named_parameters()}
     assert values == pytest.approx(
         {"raw_variance": math.log(2.0), "_kernel.raw_lengthscale": math.log(0.3)}
     )
