@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import torch
 from torch import nn
 
 from pdesolve import Grid
-from pdesolve.operators import MGTFNO, TFNO
+from pdesolve.operators import MGTFNO, TFNO, DeepONet, MIONet, MgNO, MultiTaskDeepONet, PODDeepONet, ScOT
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,13 @@ class Case:
     condition_dim: int = 0
 
 
+def fitted_pod():
+    model = PODDeepONet(2, 1, domain=CELLS, basis=3, branch=(8,), trunk=(8,), trunk_basis=2)
+    model.fit_modes([torch.randn(5, 1, 6, 4)])
+    return model
+
+
+CELLS = Grid((6, 4), 1.0, periodic=False, placement="cell")
 WALLS = Grid((12, 12), (1.0, 2.0), periodic=False, offset=0.01)
 PLANE = Case(
     name="TFNO dense",
@@ -58,7 +66,10 @@ CASES = (
     ),
     Case(
         name="TFNO space",
-        build=lambda: TFNO(1, 1, (4, 4, 4), 4, 2, separable=True, mlp_expansion=0.0),
+        build=lambda: TFNO(
+            1, 1, (4, 4, 4), 4, 2, 0.5, separable=True, mlp_expansion=0.0, factorization="cp",
+            joint=True,
+        ),
         in_channels=1,
         out_channels=1,
         shapes=((6, 6, 6), (5, 7, 4)),
@@ -79,5 +90,83 @@ CASES = (
         in_channels=1,
         out_channels=2,
         shapes=((16,), (20,)),
+    ),
+    Case(
+        name="DeepONet",
+        build=lambda: DeepONet(
+            2, 6, domain=CELLS, basis=4, branch=(8,), trunk=(8,), times=(0.0, 0.5, 1.0),
+            strategy="split_both", fourier_features=3, boundary="zero",
+        ),
+        in_channels=2,
+        out_channels=6,
+        shapes=((6, 4),),
+    ),
+    Case(
+        name="DeepONet stacked line",
+        build=lambda: DeepONet(
+            1, 2, domain=Grid((9,), 1.0, periodic=True), basis=4, branch=(8,), trunk=(8,),
+            stacked=True, condition_dim=2,
+        ),
+        in_channels=1,
+        out_channels=2,
+        shapes=((9,),),
+        condition_dim=2,
+    ),
+    Case(
+        name="PODDeepONet",
+        build=fitted_pod,
+        in_channels=2,
+        out_channels=1,
+        shapes=((6, 4),),
+    ),
+    Case(
+        name="MIONet",
+        build=lambda: MIONet(
+            2, 1, domain=CELLS, basis=4, branch=(8,), trunk=(8,), filters=(3,), condition_dim=1,
+        ),
+        in_channels=2,
+        out_channels=1,
+        shapes=((6, 4),),
+        condition_dim=1,
+    ),
+    Case(
+        name="MultiTaskDeepONet",
+        build=lambda: MultiTaskDeepONet(
+            2, 2, domain=CELLS, basis=4, branch=(8,), trunk=(8, 8, 8), condition_dim=2,
+            mask_channel=1, times=(0.0, 1.0), skips=True, norm=("layer", "batch"),
+        ),
+        in_channels=2,
+        out_channels=2,
+        shapes=((6, 4),),
+        condition_dim=2,
+    ),
+    Case(
+        name="MgNO plane",
+        build=lambda: MgNO(
+            2, 1, 3, 2, ((1, 0), (1, 1), (2, 0)), boundary=("neumann_node", "periodic"),
+            bias=True, norm="layer", residual=True, head="network", restrict_residual=True,
+        ),
+        in_channels=2,
+        out_channels=1,
+        shapes=((16, 16), (9, 14), (5, 4)),
+    ),
+    Case(
+        name="MgNO space",
+        build=lambda: MgNO(
+            1, 2, 3, 2, ((1, 0), (2, 0)), dims=3, share="operator", growth=True, head="cycle"
+        ),
+        in_channels=1,
+        out_channels=2,
+        shapes=((6, 6, 6), (5, 7, 4)),
+    ),
+    Case(
+        name="ScOT",
+        build=lambda: ScOT(
+            2, 1, 12, (2, 2), (3, 6), skips=(1, 0), patch=2, window=4, initial="official",
+        ),
+        in_channels=2,
+        out_channels=1,
+        shapes=((16, 16), (10, 14), (9, 7)),
+        condition_dim=1,
     ),
 )  # fmt: skip
