@@ -10,6 +10,7 @@ from torch.distributed import ProcessGroup
 from torch.utils.checkpoint import checkpoint
 
 from ..grid import Grid
+from ..layers.weight import Factorization
 from ..ops import patches, sharing
 from ..ops.patches import Boundary, Windows
 from ..recorded import recorded
@@ -45,7 +46,8 @@ class MGTFNO(nn.Module):
             computing anything twice.
         domain, coordinates, wall_factor: as in `TFNO`, for the whole field.
         lifting_width, projection_width, mlp_expansion, skip, mlp_skip, norm, preactivation,
-        activation, separable, domain_padding, pad_both_sides: of the TFNO.
+        activation, separable, factorization, domain_padding, pad_both_sides: of the TFNO.
+        joint: of the TFNO, but True unless said otherwise, as in the paper.
 
     With `patch_group` set to a process group whose processes are given the same x, each computes
     its part of the patches and all get the whole y; parameter gradients are then to be summed over
@@ -86,6 +88,8 @@ class MGTFNO(nn.Module):
         preactivation: bool = False,
         activation: Activation = F.gelu,
         separable: bool = False,
+        factorization: Factorization = "tucker",
+        joint: bool = True,
         domain_padding: float | Sequence[float] = 0.0,
         pad_both_sides: bool = True,
     ):
@@ -117,6 +121,8 @@ class MGTFNO(nn.Module):
             preactivation=preactivation,
             activation=activation,
             separable=separable,
+            factorization=factorization,
+            joint=joint,
             domain_padding=domain_padding,
             pad_both_sides=pad_both_sides,
         )

@@ -1,4 +1,4 @@
-"""Tensorised Fourier neural operator: spectral convolutions with Tucker or dense weights."""
+"""Tensorised Fourier neural operator: spectral convolutions with factorised or dense weights."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..grid import Grid
-from ..layers import SpectralConv
+from ..layers import SpectralConv, spectral_weight
+from ..layers.weight import Factorization, LayerWeight
 from ..recorded import recorded
 
 Activation = Callable[[Tensor], Tensor]
@@ -39,8 +40,9 @@ class TFNO(nn.Module):
         modes: kept Fourier modes per axis, both signs counted; its length is the number of axes.
         width: channels inside.
         layers: number of blocks.
-        rank: None for dense weights (the FNO), a float for Tucker weights with that share of the
-            dense weight's entries, or Tucker ranks (in, out, *modes); see `SpectralConv`.
+        rank: None for dense weights (the FNO), a float for factorised weights with that share of
+            the dense weights' entries, or Tucker ranks ([layers,] in, out, *modes); see
+            `SpectralConv`.
         domain: grid whose box, placement and offset give the true positions of the points of
             whatever shape comes. None: axis j has coordinates i / n_j.
         coordinates: append the positions, divided by the sides of the box, to the input channels.
@@ -56,6 +58,10 @@ class TFNO(nn.Module):
         preactivation: the second order of the block, see above.
         activation: σ, a function of torch or torch.nn.functional.
         separable: spectral convolutions filter each channel by itself.
+        factorization: "tucker", "cp" or "tt" (tensor train).
+        joint: factorise the spectral weights of all layers as one tensor, as the paper does. Its
+            layer axis keeps full rank; at small shares a common share would leave it rank 1, all
+            layers alike. False: each layer by itself, as in neuraloperator 2.0.0.
         domain_padding: zeros added before the blocks and cut off after them, as a share of the
             points per axis (rounded to points), one number or one per axis. For fields that are
             not periodic; good values 0.05 to 0.25.
@@ -91,6 +97,8 @@ class TFNO(nn.Module):
         preactivation: bool = False,
         activation: Activation = F.gelu,
         separable: bool = False,
+        factorization: Factorization = "tucker",
+        joint: bool = False,
         domain_padding: float | Sequence[float] = 0.0,
         pad_both_sides: bool = True,
         wall_factor: bool = False,
@@ -103,9 +111,15 @@ class TFNO(nn.Module):
         self.padding = _Padding(domain_padding, dims, pad_both_sides)
         lifted = in_channels + (dims if coordinates else 0)
         self.lifting = _PointwiseNetwork(lifted, lifting_width or 2 * width, width, activation)
+        form = {"factorization": factorization, "separable": separable}
+        views: list[LayerWeight | None] = [None] * layers
+        if joint:
+            self.weight = spectral_weight(width, width, modes, rank, layers=layers, **form)
+            views = [self.weight.layer(layer) for layer in range(layers)]
+            rank = None
         self.blocks = nn.ModuleList(
             _Block(
-                SpectralConv(width, width, modes, rank, separable=separable),
+                SpectralConv(width, width, modes, rank, weight=view, **form),
                 skip=skip,
                 mlp_skip=mlp_skip,
                 mlp_width=round(width * mlp_expansion),
@@ -114,7 +128,7 @@ class TFNO(nn.Module):
                 preactivation=preactivation,
                 last=layer == layers - 1,
             )
-            for layer in range(layers)
+            for layer, view in enumerate(views)
         )
         self.projection = _PointwiseNetwork(
             width, projection_width or 2 * width, out_channels, activation

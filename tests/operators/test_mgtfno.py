@@ -37,7 +37,7 @@ def test_parameter_count_of_the_dense_baseline_is_the_papers_67_million():
 @pytest.mark.parametrize("coordinates", [True, False])
 def test_parameter_count_grows_with_the_channels_of_the_levels_only(levels, coordinates):
     options = {"modes": (8, 8), "width": 6, "rank": 0.1, "lifting_width": 10}
-    plain = TFNO(3, 1, **options, coordinates=coordinates)
+    plain = TFNO(3, 1, **options, coordinates=coordinates, joint=True)
     ours = MGTFNO(3, 1, **options, coordinates=coordinates, levels=levels)
     seen = 3 + 2 * coordinates
     assert parameter_count(ours) - parameter_count(plain) == levels * seen * 10
@@ -60,7 +60,9 @@ def test_pipeline_of_neuraloperator_with_the_same_weights_gives_the_same_field(
             n_layers=2, rank=0.2, positional_embedding=None,
         )  # fmt: skip
         cutter = MultigridPatching2D(official, levels=levels, padding_fraction=padding)
-        ours = MGTFNO(2, 1, (6, 8), 8, 2, 0.2, levels=levels, padding=padding, coordinates=False)
+        ours = MGTFNO(
+            2, 1, (6, 8), 8, 2, 0.2, levels=levels, padding=padding, coordinates=False, joint=False
+        )
         _tfno.copy_from_neuraloperator(official, ours.operator)
         assert parameter_count(ours) == sum(
             p.numel() * (2 if p.is_complex() else 1) for p in official.parameters()
@@ -74,7 +76,7 @@ def test_pipeline_of_neuraloperator_with_the_same_weights_gives_the_same_field(
 
 def test_without_levels_it_is_a_tfno(device, generator):
     torch.manual_seed(0)
-    plain = TFNO(1, 1, (6, 6), 4, 2).to(device)
+    plain = TFNO(1, 1, (6, 6), 4, 2, joint=True).to(device)
     torch.manual_seed(0)
     ours = MGTFNO(1, 1, (6, 6), 4, 2, levels=0).to(device)
     x = torch.randn(2, 1, 9, 12, generator=generator).to(device)

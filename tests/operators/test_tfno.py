@@ -26,6 +26,24 @@ def test_parameter_count_is_the_published_one(modes, rank, expected):
     assert parameter_count(model) == expected
 
 
+@pytest.mark.parametrize(
+    ("factorization", "rank", "expected"),
+    [
+        # Sizes: 3 layers, 6 channels in and out, 8 modes and 5 stored ones of 8.
+        ("tucker", (3, 4, 4, 5, 2), 3 * 4 * 4 * 5 * 2 + 3 * 3 + 2 * 6 * 4 + 8 * 5 + 5 * 2),
+        ("cp", (7,), 7 * (1 + 3 + 6 + 6 + 8 + 5)),
+        ("tt", (3, 4, 5, 2), 3 * 3 + 3 * 6 * 4 + 4 * 6 * 5 + 5 * 8 * 2 + 2 * 5),
+        ("tucker", None, 3 * 6 * 6 * 8 * 5),
+    ],
+)
+def test_parameter_count_of_a_joint_weight_is_that_of_its_factors(factorization, rank, expected):
+    options = {"modes": (8, 8), "width": 6, "layers": 3, "separable": False}
+    joint = TFNO(1, 1, **options, rank=rank, factorization=factorization, joint=True)
+    dense = TFNO(1, 1, **options)
+    everything_else = parameter_count(dense) - 2 * 3 * 6 * 6 * 8 * 5
+    assert parameter_count(joint) == 2 * expected + everything_else
+
+
 # neuraloperator's names of the parts, in the order of ours.
 def copy_from_neuraloperator(official, ours):
     for name, network in [("lifting", ours.lifting), ("projection", ours.projection)]:
