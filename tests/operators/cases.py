@@ -7,7 +7,16 @@ import torch
 from torch import nn
 
 from pdesolve import Grid
-from pdesolve.operators import MGTFNO, TFNO, DeepONet, MIONet, MgNO, MultiTaskDeepONet, PODDeepONet, ScOT
+from pdesolve.operators import (
+    MGTFNO,
+    TFNO,
+    DeepONet,
+    MIONet,
+    MgNO,
+    MultiTaskDeepONet,
+    PODDeepONet,
+    ScOT,
+)
 
 
 @dataclass(frozen=True)
