@@ -1,0 +1,110 @@
+"""Fields that are given, at any points and with their derivatives."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import jvp
+
+from .axis import Axis
+from .spectrum import pursue, svd
+
+# A number, values on the nodes, or a function of the coordinates.
+Given = float | Tensor | Callable[..., Tensor]
+
+
+def known_values(
+    fields: Mapping[str, Given],
+    wanted: Sequence[tuple[str, tuple[int, ...]]],
+    points: Sequence[Float[Tensor, " n"]],
+) -> Float[Tensor, "q *n"]:
+    """Return derivatives of fields on the tensor product of the points of each axis.
+
+    Args:
+        fields: numbers and functions by name; stored values go through `interpolant` first. A
+            function gets one tensor an axis, which broadcast against each other.
+        wanted: name and derivative orders of each row.
+        points: (n_j,) for each axis.
+    """
+    shape = tuple(len(x) for x in points)
+    rows = [field_values(fields[name], orders, points) for name, orders in wanted]
+    return torch.stack(rows) if rows else points[0].new_zeros(0, *shape)
+
+
+def field_values(
+    field: Given, orders: tuple[int, ...], points: Sequence[Float[Tensor, " n"]]
+) -> Float[Tensor, "*n"]:
+    """Return one derivative of one field on the tensor product of the points."""
+    shape = tuple(len(x) for x in points)
+    if isinstance(field, int | float):
+        return points[0].new_full(shape, 0.0 if any(orders) else float(field))
+    if isinstance(field, Interpolant):
+        return field.values(orders, points)
+    assert callable(field)
+    mesh = [
+        x.reshape([-1 if i == j else 1 for i in range(len(shape))]) for j, x in enumerate(points)
+    ]
+    return differentiated(field, orders)(*mesh).broadcast_to(shape)
+
+
+def differentiated(function: Callable[..., Tensor], orders: tuple[int, ...]) -> Any:
+    """Return the partial derivative of a function of coordinates, by forward differentiation."""
+    for axis, order in enumerate(orders):
+        for _ in range(order):
+            function = _partial(function, axis)
+    return function
+
+
+def _partial(function: Callable[..., Tensor], axis: int) -> Callable[..., Tensor]:
+    def slope(*x: Tensor) -> Tensor:
+        tangents = tuple((torch.ones_like if i == axis else torch.zeros_like)(v) for i, v in enumerate(x))
+        return jvp(function, x, tangents)[1]
+
+    return slope
+
+
+class Interpolant:
+    """A stored field between its nodes: the least squares fit of the bands that it has.
+
+    Raises:
+        ValueError: the values do not lie on the nodes, or are not finite.
+    """
+
+    def __init__(self, name: str, values: Float[Tensor, "*n"], axes: Sequence[Axis]):
+        shape = tuple(len(axis.nodes) for axis in axes)
+        if tuple(values.shape) != shape:
+            raise ValueError(
+                f"{name} has shape {tuple(values.shape)}, expected the grid's {shape}, a number "
+                "or a function of the coordinates"
+            )
+        if not bool(torch.isfinite(values).all()):
+            raise ValueError(f"{name} has a NaN or infinity, expected finite values")
+        self.nodal = values.double().to(axes[0].nodes.device)
+        self._axes = tuple(axes)
+        self._features, coefficients = [], self.nodal
+        for j, axis in enumerate(axes):
+            snapshots = self.nodal.movedim(j, 0).reshape(len(axis.nodes), -1)
+            spectrum = pursue(snapshots, axis, width=4.0)
+            bands = ((0.0, 0.8 * axis.nyquist),) if spectrum.broad else spectrum.bands
+            features = axis.features(bands)
+            self._features.append(features)
+            left, sizes, right = svd(features(axis.nodes))
+            kept = sizes > 1e-13 * sizes[0]
+            inverse = (right[kept].T / sizes[kept]) @ left[:, kept].T
+            coefficients = torch.tensordot(inverse, coefficients, ([1], [j])).movedim(0, j)
+        self._coefficients = coefficients
+
+    def values(self, orders: tuple[int, ...], points: Sequence[Tensor]) -> Tensor:
+        """Return a derivative on the tensor product of the points; stored values on the nodes."""
+        at_nodes = all(
+            len(x) == len(a.nodes) and bool(torch.equal(x, a.nodes))
+            for x, a in zip(points, self._axes, strict=True)
+        )
+        if at_nodes and not any(orders):
+            return self.nodal
+        result = self._coefficients
+        for j, (features, order) in enumerate(zip(self._features, orders, strict=True)):
+            result = torch.tensordot(features(points[j], order), result, ([1], [j])).movedim(0, j)
+        return result

@@ -1,0 +1,204 @@
+"""A problem on a tensor product grid as a small dense system for a core of coefficients.
+
+u = Σ C[k, l, ...] q_k(x) q_l(y) ..., C = C_b + (Z_1 ⊗ Z_2 ⊗ ...) W: C_b carries the boundary data
+and Z spans the functions without. Residuals on the nodes are tested axis by axis, which leaves as
+many equations as unknowns. Where the equation is separable they are a Kronecker sum.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..ops.kronecker import apply
+from ..ops.kronecker_sum import KroneckerSum
+from .expansion import Expansion
+from .problem import Problem
+from .tensor_basis import Form, OrthonormalBasis, TestSpace
+
+# Numbers in a block of nodes, so that fields of derivatives need little memory at a time.
+_BLOCK = 2**20
+
+
+class KroneckerForm:
+    """The system of one problem with one basis per axis.
+
+    Args:
+        problem: what is solved.
+        bases: functions of each axis.
+        test_spaces: of each axis.
+    """
+
+    def __init__(
+        self, problem: Problem, bases: Sequence[OrthonormalBasis], test_spaces: Sequence[TestSpace]
+    ):
+        self.problem = problem
+        self.forms = [
+            Form(basis, axis, [f for f in problem.functionals if f.axis == j],
+                 problem.jet.highest(j), space)
+            for j, (basis, axis, space) in enumerate(
+                zip(bases, problem.axes, test_spaces, strict=True)
+            )
+        ]  # fmt: skip
+
+    def expansion(self, core: Float[Tensor, "*r"]) -> Expansion:
+        """Return the function with these coefficients."""
+        return Expansion([form.basis for form in self.forms], core)
+
+    @cached_property
+    def lifted(self) -> Float[Tensor, "*r"]:
+        """C_b: coefficients that satisfy all boundary data, by a Boolean sum over the axes.
+
+        Correcting one axis leaves the others right where their data agree on common edges.
+        """
+        core = self.forms[0].basis.transform.new_zeros([form.basis.rank for form in self.forms])
+        for j, form in enumerate(self.forms):
+            if form.functionals:
+                wanted = self._traces(j)
+                misfit = wanted - _along(form.conditions, core, j)
+                core = core + _along(form.lift, misfit, j)
+        return core
+
+    def _traces(self, j: int) -> Tensor:
+        """Return the boundary data across axis j as coefficients of the other axes."""
+        form = self.forms[j]
+        others = [f.nodal_inverse for i, f in enumerate(self.forms) if i != j]
+        rows = [
+            apply(others, functional.data(self.problem.nodes)) / scale if others else functional.data(self.problem.nodes) / scale
+            for functional, scale in zip(form.functionals, form.scales, strict=True)
+        ]
+        return torch.stack(rows, dim=j)
+
+    def core(self, free: Float[Tensor, "*free"]) -> Float[Tensor, "*r"]:
+        """Return C = C_b + (Z ⊗ ...) W."""
+        return self.lifted + self.spread(free)
+
+    def spread(self, free: Float[Tensor, "*free"]) -> Float[Tensor, "*r"]:
+        """Return (Z ⊗ ...) W, whose boundary data are zero."""
+        return apply([form.inside for form in self.forms], free)
+
+    def start(self) -> Float[Tensor, "*free"]:
+        """Return W = 0."""
+        return self.lifted.new_zeros([form.inside.shape[1] for form in self.forms])
+
+    def residual(self, core: Float[Tensor, "*r"]) -> Float[Tensor, "*free"]:
+        """Return the tested residual of the function with these coefficients."""
+        jet = self.problem.jet
+        return self._tested(
+            lambda derivatives, known: jet.value(derivatives, known), core, with_known=True
+        )
+
+    def linearised_at(self, core: Float[Tensor, "*r"]) -> "Linearisation":
+        """Return the derivative of `residual` there."""
+        return Linearisation(self, core)
+
+    def _tested(
+        self,
+        pointwise: Callable[[Tensor, Tensor], Tensor],
+        core: Tensor,
+        *,
+        with_known: bool,
+    ) -> Tensor:
+        tests = [form.test for form in self.forms]
+        total = None
+        for rows, derivatives, known in self.blocks(core, self.problem.nodes, with_known):
+            values = pointwise(derivatives, known)
+            part = apply([tests[0][:, rows], *tests[1:]], values)
+            total = part if total is None else total + part
+        assert total is not None
+        return total
+
+    def blocks(
+        self, core: Tensor, points: Sequence[Tensor], with_known: bool = True
+    ) -> Iterator[tuple[slice, Tensor, Tensor]]:
+        """Yield rows of the first axis with the derivatives of u and the known fields on them."""
+        orders = self.problem.jet.orders
+        bases = [form.basis for form in self.forms]
+        # All axes but the first at once: what is left is one matrix product for each block.
+        partial = {
+            rest: apply([None, *(b(x, n) for b, x, n in zip(bases[1:], points[1:], rest, strict=True))], core)
+            for rest in {o[1:] for o in orders}
+        }
+        across = math.prod(len(x) for x in points[1:])
+        size = max(1, _BLOCK // across)
+        for first in range(0, len(points[0]), size):
+            rows = slice(first, first + size)
+            block = [points[0][rows], *points[1:]]
+            factors = {n: bases[0](block[0], n) for n in {o[0] for o in orders}}
+            shape = tuple(len(x) for x in block)
+            derivatives = torch.stack(
+                [(factors[o[0]] @ partial[o[1:]].flatten(1)).reshape(shape) for o in orders]
+            )
+            known = self.problem.known(block) if with_known else derivatives[:0]
+            yield rows, derivatives, known
+
+    @cached_property
+    def preconditioner(self) -> KroneckerSum:
+        """The part of the mean linearisation without mixed derivatives, diagonalised."""
+        return self.separable(self.problem.symbol)[0]
+
+    def separable(self, symbol: dict[tuple[int, ...], float]) -> tuple[KroneckerSum, float]:
+        """Return Σ_j A_j and the shift of a symbol; mixed derivatives are left out."""
+        matrices = []
+        for j, form in enumerate(self.forms):
+            own = {o[j]: c for o, c in symbol.items() if o[j] and sum(o) == o[j]}
+            total = sum((c * form.tested(n) for n, c in own.items()), torch.zeros_like(form.tested(0)))
+            matrices.append(form.tested_inverse @ total)
+        return KroneckerSum(matrices), symbol.get((0,) * len(self.forms), 0.0)
+
+    def precondition(
+        self, residual: Float[Tensor, "*free"], operator: KroneckerSum, shift: float
+    ) -> Float[Tensor, "*free"]:
+        """Solve the separable system for a tested right-hand side."""
+        return operator.solve(apply([f.tested_inverse for f in self.forms], residual), shift=shift)
+
+
+class Linearisation:
+    """The derivative of a tested residual: applied exactly, inverted for its mean coefficients."""
+
+    def __init__(self, form: KroneckerForm, core: Tensor):
+        self._form = form
+        jet, problem = form.problem.jet, form.problem
+        self._constant: dict[int, float] = {}
+        self._varying: dict[int, Tensor] = {}
+        blocks = [
+            jet.linearised(derivatives, known)
+            for _, derivatives, known in form.blocks(core, problem.nodes)
+        ]
+        symbol = {}
+        for k, orders in enumerate(jet.orders):
+            field = torch.cat([block[k] for block in blocks])
+            low, high = float(field.min()), float(field.max())
+            symbol[orders] = float(field.mean())
+            if high - low <= 1e-14 * max(abs(high), abs(low)):
+                self._constant[k] = high
+            else:
+                self._varying[k] = field
+        self.operator, self.shift = form.separable(symbol)
+
+    def apply(self, free: Float[Tensor, "*free"]) -> Float[Tensor, "*free"]:
+        """Return the change of the tested residual for a change of W."""
+        form = self._form
+        core = form.spread(free)
+        total = None
+        tests = [f.test for f in form.forms]
+        for rows, derivatives, _ in form.blocks(core, form.problem.nodes, with_known=False):
+            change = sum(
+                (self._constant[k] if k in self._constant else self._varying[k][rows]) * derivatives[k]
+                for k in range(len(derivatives))
+            )
+            part = apply([tests[0][:, rows], *tests[1:]], change)
+            total = part if total is None else total + part
+        assert total is not None
+        return total
+
+    def precondition(self, residual: Float[Tensor, "*free"]) -> Float[Tensor, "*free"]:
+        """Solve with the mean coefficients."""
+        return self._form.precondition(residual, self.operator, self.shift)
+
+
+def _along(matrix: Tensor, u: Tensor, axis: int) -> Tensor:
+    return torch.tensordot(matrix, u, ([1], [axis])).movedim(0, axis)

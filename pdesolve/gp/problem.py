@@ -1,0 +1,118 @@
+"""Everything that is given: equation, grid, fields and boundary data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..grid import Grid
+from .axis import SPACING, Axis, axes_of
+from .boundary import Boundary, Functional, functionals_of
+from .jet import Jet, Orders, jet_of
+from .known import Given, Interpolant, known_values
+
+# Points on which an equation is sampled to see whether it is linear.
+_SAMPLED = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A boundary value problem on a tensor product grid.
+
+    Args:
+        jet: the equation.
+        grid: where its solution is wanted.
+        axes: of the grid.
+        fields: given fields by name; stored ones as interpolants.
+        functionals: boundary conditions.
+    """
+
+    jet: Jet
+    grid: Grid
+    axes: Sequence[Axis]
+    fields: Mapping[str, Given]
+    functionals: Sequence[Functional]
+
+    @property
+    def nodes(self) -> list[Tensor]:
+        """Nodes of each axis."""
+        return [axis.nodes for axis in self.axes]
+
+    @property
+    def device(self) -> torch.device:
+        """Where everything is computed."""
+        return self.axes[0].nodes.device
+
+    def known(self, points: Sequence[Float[Tensor, " n"]]) -> Float[Tensor, "q *n"]:
+        """Return what the residual reads of the given fields, at a tensor product of points."""
+        return known_values(self.fields, self.jet.known_orders, points)
+
+    def zero(self, points: Sequence[Float[Tensor, " n"]]) -> Float[Tensor, "k *n"]:
+        """Return the derivatives of u = 0 at a tensor product of points."""
+        return points[0].new_zeros(len(self.jet.orders), *(len(x) for x in points))
+
+    def source(self, points: Sequence[Float[Tensor, " n"]]) -> Float[Tensor, "*n"]:
+        """Return f = -R(0), what the equation asks of a solution of its homogeneous part."""
+        return -self.jet.value(self.zero(points), self.known(points))
+
+    @cached_property
+    def linear(self) -> bool:
+        """Whether the residual is affine in u."""
+        return self.jet.is_linear(self._sampled_known)
+
+    @cached_property
+    def symbol(self) -> dict[Orders, float]:
+        """Mean coefficients of the linearisation at u = 0."""
+        known = self._sampled_known
+        zero = known.new_zeros(len(self.jet.orders), known.shape[1])
+        means = self.jet.linearised(zero, known).mean(1)
+        return dict(zip(self.jet.orders, means.tolist(), strict=True))
+
+    @cached_property
+    def constant(self) -> bool:
+        """Whether the equation is linear with constant coefficients."""
+        known = self._sampled_known
+        zero = known.new_zeros(len(self.jet.orders), known.shape[1])
+        spread = self.jet.linearised(zero, known)
+        return self.linear and bool((spread.amax(1) - spread.amin(1)).max() <= 1e-12 * spread.abs().max())
+
+    @cached_property
+    def _sampled_known(self) -> Float[Tensor, "q n"]:
+        per_axis = max(2, int(_SAMPLED ** (1 / len(self.axes))))
+        points = [
+            axis.nodes[torch.linspace(0, len(axis.nodes) - 1, per_axis).long()]
+            for axis in self.axes
+        ]
+        return self.known(points).flatten(1)
+
+
+def problem_of(
+    equation: Any,
+    grid: Grid,
+    *,
+    source: Given | None = None,
+    boundary: Boundary = None,
+    fields: Mapping[str, Given] | None = None,
+    spacing: float = SPACING,
+    device: torch.device | None = None,
+) -> Problem:
+    """Return the problem; see `solve` for the arguments.
+
+    Raises:
+        ValueError: data do not fit the grid or the equation.
+    """
+    axes = axes_of(grid, spacing=spacing, device=device)
+    given = dict(fields or {})
+    if source is not None:
+        given["source"] = source
+    jet = jet_of(equation, grid.dims, given)
+    stored = {
+        name: Interpolant(name, value, axes) if isinstance(value, Tensor) and value.ndim else value
+        for name, value in given.items()
+    }
+    orders = [jet.highest(j) for j in range(grid.dims)]
+    return Problem(jet, grid, axes, stored, functionals_of(boundary, axes, orders))

@@ -1,0 +1,184 @@
+"""Which frequencies a solution has, read off the data of its problem.
+
+Bands are laid around the lines of a windowed periodogram until what is left of the data is
+rounding or white noise. A band is flat, so a line has to be found to about one bin 1/L only.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .axis import Axis
+from .features import Bands, Features, comb, merged
+
+# What the fit may leave of data that are exact but for rounding.
+EXACT = 1e-11
+# Kaiser window: its side lobes lie below 1e-3, its main lobe ends at √(1 + (β/π)²) bins.
+_BETA = 9.0
+_LOBE = math.sqrt(1 + (_BETA / math.pi) ** 2)
+# Half-width of a band in bins of 1/L; enough for one that has to end near Nyquist.
+_BASE = 4.0
+# Teeth per bin of the fit. The fit is a subspace, so the comb of the prior does not matter.
+_SPACING = 2.0
+_ROUNDS, _PEAKS, _SMALLEST_PEAK = 40, 6, 1e-2
+# A remainder up to so many times its own noise floor is white.
+_WHITE = 1.3
+# Share of the points above which bands are no lines any more.
+_BROAD = 0.8
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Bands of one axis.
+
+    Args:
+        bands: intervals of frequency, cycles per length.
+        lines: centres of the bands that were found, in the order of their finding.
+        remainder: ‖data - fit‖ / ‖data‖.
+        noise: standard deviation of the white noise in the data; 0 when they are exact.
+        broad: whether the bands filled the axis before the data were explained.
+    """
+
+    bands: Bands
+    lines: tuple[float, ...]
+    remainder: float
+    noise: float
+    broad: bool
+
+
+def pursue(
+    data: Float[Tensor, "n q"],
+    axis: Axis,
+    *,
+    width: float,
+    weight: Callable[[Tensor], Tensor] | None = None,
+    known_lines: Sequence[float] = (),
+) -> Spectrum:
+    """Return the bands that explain the columns of `data`.
+
+    Args:
+        data: snapshots on the nodes of the axis; scaled by the caller where they have scales.
+        axis: the nodes, uniform.
+        width: half-width κ of a band in bins of 1/L; 2 to 8.
+        weight: by which the amplitude of a frequency in the data is multiplied to be its amplitude
+            in the solution, 1 / |symbol|.
+        known_lines: centres that are laid down first, such as the zeros of the symbol.
+    """
+    lines = [line for line in known_lines if line < axis.nyquist]
+    tolerance, noise, broad = EXACT, 0.0, False
+    size = float(data.norm())
+    for _ in range(_ROUNDS):
+        rest, rank = _unexplained(data, axis, _bands(lines, width, axis))
+        remainder = float(rest.norm()) / size if size else 0.0
+        noise = noise_floor(rest)
+        white = _WHITE * noise * math.sqrt(max(len(data) - rank, 1) * data.shape[1])
+        if remainder <= EXACT:
+            noise = 0.0
+            break
+        if float(rest.norm()) <= white:
+            tolerance = remainder
+            break
+        if rank > _BROAD * len(data):
+            broad = True
+            break
+        found = _peaks(rest, axis, width, weight)
+        if not found:
+            broad = True
+            break
+        lines += found
+    if not broad:
+        lines = _pruned(data, axis, lines, width, 1.02 * tolerance * size, len(known_lines))
+    bands = _bands(lines, width, axis)
+    return Spectrum(bands, tuple(lines), remainder, 0.0 if broad else noise, broad)
+
+
+def noise_floor(rest: Float[Tensor, "n q"]) -> float:
+    """Return the standard deviation of white noise that `rest` would be, from its high frequencies.
+
+    The median of the periodogram over the top quarter of the frequencies, which lines that are
+    left hardly touch; that of an exponential variable is ln 2 times its mean.
+    """
+    window = _window(len(rest), rest.device)
+    power = torch.fft.rfft(window[:, None] * rest, dim=0).abs().square()
+    top = power[-(len(power) // 4 + 1) : -1]
+    return math.sqrt(float(top.median()) / (math.log(2) * float(window.square().sum())))
+
+
+def periodogram(
+    data: Float[Tensor, "n q"], step: float, *, padding: int = 8
+) -> tuple[Float[Tensor, " k"], Float[Tensor, " k"]]:
+    """Return frequencies (cycles per length) and amplitudes of windowed, zero-padded data."""
+    window = _window(len(data), data.device)
+    length = padding * len(data)
+    amplitude = torch.fft.rfft(window[:, None] * data, n=length, dim=0).abs().square().sum(1).sqrt()
+    frequencies = torch.fft.rfftfreq(length, step, dtype=data.dtype, device=data.device)
+    return frequencies, amplitude / window.sum()
+
+
+def _window(points: int, device: torch.device) -> Tensor:
+    return torch.kaiser_window(
+        points, periodic=False, beta=_BETA, dtype=torch.float64, device=device
+    )
+
+
+def _bands(lines: Sequence[float], width: float, axis: Axis) -> Bands:
+    bin_width = 1 / axis.length
+    base = (0.0, max(width, _BASE) * bin_width)
+    around = [
+        (max(s - width * bin_width, 0.0), min(s + width * bin_width, axis.nyquist)) for s in lines
+    ]
+    return merged((base, *around))
+
+
+def _unexplained(data: Tensor, axis: Axis, bands: Bands) -> tuple[Tensor, int]:
+    step = axis.step if axis.periodic else 1 / (_SPACING * axis.length)
+    features = Features(comb(bands, step, device=data.device), axis.length / 2)
+    left, values, _ = svd(features(axis.nodes))
+    left = left[:, values > 1e-12 * values[0]]
+    rest = data - left @ (left.T @ data)
+    # Twice: the first projection leaves rounding of the size of the data.
+    return rest - left @ (left.T @ rest), left.shape[1]
+
+
+def _peaks(
+    rest: Tensor, axis: Axis, width: float, weight: Callable[[Tensor], Tensor] | None
+) -> list[float]:
+    """Return the frequencies of the highest peaks, none within a lobe of a higher one."""
+    frequencies, amplitude = periodogram(rest, float(axis.nodes[1] - axis.nodes[0]))
+    if weight is not None:
+        amplitude = amplitude * weight(frequencies)
+    blanked = max(width, _LOBE) / axis.length
+    found: list[float] = []
+    smallest = _SMALLEST_PEAK * float(amplitude.max())
+    while len(found) < _PEAKS and float(amplitude.max()) >= smallest > 0:
+        found.append(float(frequencies[amplitude.argmax()]))
+        amplitude = amplitude.masked_fill((frequencies - found[-1]).abs() < blanked, 0.0)
+    return found
+
+
+def _pruned(
+    data: Tensor, axis: Axis, lines: list[float], width: float, allowed: float, kept: int
+) -> list[float]:
+    """Drop lines, the last found first, without which the data are still explained."""
+    for index in range(len(lines) - 1, kept - 1, -1):
+        fewer = lines[:index] + lines[index + 1 :]
+        rest, _ = _unexplained(data, axis, _bands(fewer, width, axis))
+        if float(rest.norm()) <= max(allowed, EXACT * float(data.norm())):
+            lines = fewer
+    return lines
+
+
+def svd(matrix: Float[Tensor, "n m"]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the thin U, S, Vᵀ of a matrix; by QR iteration where divide and conquer fails."""
+    try:
+        return torch.linalg.svd(matrix, full_matrices=False)
+    except torch.linalg.LinAlgError:
+        from scipy.linalg import svd as scipy_svd
+
+        parts = scipy_svd(matrix.cpu().numpy(), full_matrices=False, lapack_driver="gesvd")
+        left, values, right = (torch.from_numpy(p).to(matrix.device) for p in parts)
+        return left, values, right

@@ -1,0 +1,135 @@
+"""Functions of one axis that are orthonormal in L2, and what the equation needs of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .axis import Axis
+from .boundary import Functional
+from .features import Features
+from .spectrum import svd
+
+# "galerkin" tests with the functions themselves, "derivative" with their highest derivative.
+TestSpace = Literal["galerkin", "derivative"]
+
+# Functions whose norm is below this share of the largest are rounding.
+_RANK = 1e-13
+_PSEUDO_INVERSE = 1e-12
+# The functions are made orthonormal on a grid so much finer than the nodes; on the nodes alone
+# they could grow between them.
+_FINER = 4
+
+
+@dataclass(frozen=True, eq=False)
+class OrthonormalBasis:
+    """q(x) = φ(x) T: combinations of features that are orthonormal on [0, L]."""
+
+    features: Features
+    transform: Float[Tensor, "m r"]
+
+    @classmethod
+    def of(cls, features: Features, axis: Axis) -> "OrthonormalBasis":
+        """Return the functions that the features span, but for rounding."""
+        count = _FINER * len(axis.nodes)
+        x = torch.linspace(0, axis.length, count + 1, dtype=torch.float64, device=axis.nodes.device)
+        weights = torch.full_like(x, axis.length / count)
+        weights[[0, -1]] /= 2
+        # The triangle of a QR factorisation has the same right singular vectors and is small.
+        triangle = torch.linalg.qr(weights.sqrt()[:, None] * features(x), mode="r")[1]
+        _, sizes, right = svd(triangle)
+        kept = sizes > _RANK * sizes[0]
+        return cls(features, right[kept].T / sizes[kept])
+
+    @property
+    def rank(self) -> int:
+        """Number of functions."""
+        return self.transform.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the functions are computed."""
+        return self.transform.device
+
+    def __call__(self, x: Float[Tensor, " n"], order: int = 0) -> Float[Tensor, "n r"]:
+        """Return the order-th derivative of every function at x."""
+        return self.features(x, order) @ self.transform
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """One axis of the Kronecker system.
+
+    Args:
+        basis: functions of the axis.
+        axis: nodes of the axis.
+        functionals: conditions across the axis.
+        highest: derivative that the equation takes along it.
+        test_space: what residuals are tested with.
+    """
+
+    basis: OrthonormalBasis
+    axis: Axis
+    functionals: Sequence[Functional]
+    highest: int
+    test_space: TestSpace
+
+    @cached_property
+    def conditions(self) -> Float[Tensor, "k r"]:
+        """Boundary functionals of every function, scaled by `scales`."""
+        if not self.functionals:
+            return self.basis.transform.new_zeros(0, self.basis.rank)
+        rows = torch.stack([f.row(self.basis, self.basis.device) for f in self.functionals])
+        return rows / self.scales[:, None]
+
+    @cached_property
+    def scales(self) -> Float[Tensor, " k"]:
+        """What a condition is divided by, so that derivatives weigh no more than values."""
+        top = max(self.basis.features.top, 1.0)
+        return self.basis.transform.new_tensor([top**f.order for f in self.functionals])
+
+    @cached_property
+    def _factors(self) -> tuple[Tensor, Tensor, Tensor]:
+        return torch.linalg.svd(self.conditions, full_matrices=True)
+
+    @cached_property
+    def inside(self) -> Float[Tensor, "r free"]:
+        """Z: an orthonormal basis of the functions that satisfy homogeneous conditions."""
+        count = len(self.functionals)
+        return self._factors[2][count:].T if count else torch.eye(self.basis.rank).to(self.basis.transform)
+
+    @cached_property
+    def lift(self) -> Float[Tensor, "r k"]:
+        """G: right inverse of the conditions, B G = I."""
+        left, sizes, right = self._factors
+        return right[: len(sizes)].T @ ((left / sizes).T)
+
+    @cached_property
+    def nodal_inverse(self) -> Float[Tensor, "r n"]:
+        """Map from values on the nodes to coefficients."""
+        return torch.linalg.pinv(self.basis(self.axis.nodes), rtol=_PSEUDO_INVERSE)
+
+    @cached_property
+    def test(self) -> Float[Tensor, "free n"]:
+        """P: map from residuals on the nodes to as many equations as there are unknowns."""
+        order = self.highest if self.test_space == "derivative" else 0
+        return torch.linalg.pinv(self.basis(self.axis.nodes, order) @ self.inside, rtol=_PSEUDO_INVERSE)
+
+    def tested(self, order: int) -> Float[Tensor, "free free"]:
+        """Return P E⁽ⁿ⁾ Z, the tested derivative of the free functions."""
+        return self.test @ (self.basis(self.axis.nodes, order) @ self.inside)
+
+    @cached_property
+    def tested_inverse(self) -> Float[Tensor, "free free"]:
+        """(P E Z)⁻¹."""
+        return torch.linalg.inv(self.tested(0))
+
+
+def automatic_test_space(functionals: Sequence[Functional]) -> TestSpace:
+    """Return "derivative" where all conditions of an axis lie at one end, else "galerkin"."""
+    ends = {functional.position for functional in functionals}
+    return "derivative" if len(ends) == 1 else "galerkin"
