@@ -77,7 +77,7 @@ class Spectrum:
     @classmethod
     def _schur(cls, matrix: Tensor) -> "Spectrum":
         # torch has no Schur form; the factors are small, so they make the trip to the CPU.
-        triangle, vectors = scipy.linalg.schur(matrix.cpu().numpy(), output="real")
+        triangle, vectors = scipy.linalg.schur(matrix.cpu().numpy(), output="real")[:2]
         if np.diagonal(triangle, -1).any():
             triangle, vectors = scipy.linalg.rsf2csf(triangle, vectors)
         t, q = (torch.from_numpy(m).to(matrix.device) for m in (triangle, vectors))
@@ -190,7 +190,7 @@ class KroneckerSum:
             return f / diagonal
         order = [batch + j for j in slow + fast] + list(range(batch))
         triangles = [self._bases[j].triangle.to(f.dtype) for j in slow]  # pyright: ignore
-        diagonal = diagonal.reshape(*diagonal.shape, *(1,) * batch)
+        diagonal = diagonal.reshape((*diagonal.shape, *(1,) * batch))
         u = _back_substitute(triangles, diagonal, f.permute(order).contiguous())
         return u.permute([order.index(axis) for axis in range(f.ndim)])
 
