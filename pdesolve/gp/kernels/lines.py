@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..features import Features
+
 # Relative weight of a line that no derivative up to the eighth lifts above rounding.
 _NEGLIGIBLE = 1e-36
 
@@ -48,13 +50,7 @@ class Lines:
             order: >= 0; each derivative is a quarter turn and a factor 2πs, exact.
             middle: m, the middle of the interval: phases stay small.
         """
-        omega = 2 * math.pi * self.frequencies
-        phase = omega * (x[:, None] - middle)
-        c, s = torch.cos(phase), torch.sin(phase)
-        turned = ((c, s), (-s, c), (-c, -s), (s, -c))[order % 4]
-        amplitude = self.weights.sqrt() * omega**order
-        # The sine of frequency 0 is no function.
-        return torch.cat([amplitude * turned[0], (amplitude * turned[1])[:, omega > 0]], dim=1)
+        return Features(self.frequencies, middle, self.weights.sqrt())(x, order)
 
 
 def gaussian_lines(lengthscale: Tensor, length: float) -> Lines:

@@ -193,7 +193,9 @@ class Scaled(StationaryKernel):
     def lines(self, length: float) -> Lines | None:
         """The kernel's lines with their weights times the variance."""
         lines = self.kernel.lines(length)
-        return None if lines is None else Lines(lines.frequencies, self.variance * lines.weights)
+        if lines is None:
+            return None
+        return Lines(lines.frequencies, self.variance * lines.weights)
 
 
 def _dims(kernel: Kernel) -> tuple[int, ...] | None:
