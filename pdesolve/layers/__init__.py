@@ -3,3 +3,4 @@
 from .normalized import Normalized as Normalized
 from .spectral import SpectralConv as SpectralConv
 from .weight import spectral_weight as spectral_weight
+from .window_attention import CosineWindowAttention as CosineWindowAttention
