@@ -200,4 +200,4 @@ class Scaled(StationaryKernel):
 
 def _dims(kernel: Kernel) -> tuple[int, ...] | None:
     dims = kernel.active_dims
-    return None if dims is None else tuple(dims.tolist())
+    return None if dims is None else tuple(cast(torch.Tensor, dims).tolist())
