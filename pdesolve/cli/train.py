@@ -1,12 +1,14 @@
 """`pdesolve train experiment=NAME`: data, operator, training, evaluation and report in one run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from . import application
 from .failures import Stopped
 from .signals import stopping
+
+_OUTPUTS_AT_ONCE = 64
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -87,12 +89,29 @@ def new_model(config: Any, dataset: Any) -> Any:
         out_channels=dataset.out_channels,
         condition_dim=dataset.condition_dim,
         domain=dataset.grid,
+        times=_several_times(dataset),
     )
     statistics = dataset.normalization()
     if getattr(operator, "zero_on_boundary", False):
         # A shift of the output would lift its zero off the wall.
         statistics["y_mean"] = statistics["y_mean"] * 0
-    return Normalized(operator, **statistics)
+    model = Normalized(operator, **statistics)
+    if hasattr(operator, "fit_modes"):
+        operator.fit_modes(_standardised_outputs(model, dataset))
+    return model
+
+
+def _several_times(dataset: Any) -> tuple[float, ...] | None:
+    """Times of the frames in the output channels, None where there is one frame."""
+    times = dataset.target_times
+    return times if times is not None and len(times) > 1 else None
+
+
+def _standardised_outputs(model: Any, dataset: Any) -> Iterator[Any]:
+    from ..datasets import Loader
+
+    for batch in Loader(dataset, _OUTPUTS_AT_ONCE, shuffle=False).batches(0):
+        yield model.standardised(batch.y)
 
 
 def saved_model(folder: Path, config: Any, dataset: Any) -> Any:

@@ -72,6 +72,10 @@ class Normalized(nn.Module):
         _check_channels("the operator's output", y, self.y_mean)
         return y * _along(y, self.y_std) + _along(y, self.y_mean)
 
+    def standardised(self, y: Float[Tensor, "b c_out *grid"]) -> Float[Tensor, "b c_out *grid"]:
+        """Return physical outputs as the operator inside makes them."""
+        return (y - _along(y, self.y_mean)) / _along(y, self.y_std)
+
 
 def _along(field: Tensor, statistic: Tensor) -> Tensor:
     """The statistic per channel, shaped to meet a field (b, c, *grid)."""

@@ -2,6 +2,7 @@
 
 from .augmentation import Augmentation as Augmentation
 from .augmentation import GridSymmetries as GridSymmetries
+from .by_task import ByTask as ByTask
 from .checkpoint import CheckpointError as CheckpointError
 from .distributed import is_main_process as is_main_process
 from .epoch import Interrupted as Interrupted

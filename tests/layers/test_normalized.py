@@ -29,6 +29,12 @@ def test_fields_are_standardised_inside_and_physical_outside(device):
     torch.testing.assert_close(y, torch.tensor([[[13.0, 10.0]]], device=device))
 
 
+def test_standardised_outputs_are_those_of_the_operator_inside():
+    model = Normalized(nn.Identity(), *statistics([0.0], [1.0], [10.0], [3.0]))
+    inner = torch.randn(2, 1, 5)
+    torch.testing.assert_close(model.standardised(model(inner)), inner)
+
+
 def test_a_constant_channel_is_shifted_only():
     model = Normalized(nn.Identity(), *statistics([5.0], [0.0], [0.0], [1.0]))
     assert torch.equal(model(torch.full((1, 1, 4), 5.0)), torch.zeros(1, 1, 4))
