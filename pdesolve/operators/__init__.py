@@ -9,10 +9,10 @@ condition refuses one. Operators see plain numbers: `pdesolve.layers.Normalized`
 """
 
 from .deeponet import DeepONet as DeepONet
+from .mgno import MgNO as MgNO
 from .mgtfno import MGTFNO as MGTFNO
 from .mionet import MIONet as MIONet
 from .multi_task_deeponet import MultiTaskDeepONet as MultiTaskDeepONet
 from .pod_deeponet import PODDeepONet as PODDeepONet
-from .mgno import MgNO as MgNO
 from .scot import ScOT as ScOT
 from .tfno import TFNO as TFNO
