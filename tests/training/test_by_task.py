@@ -18,8 +18,12 @@ def batch():
     return Batch(x, torch.ones(3, 1, 4), Grid((4,), 1.0, True), condition, ("form", "rate"))
 
 
-def off_by_x(x, condition):
-    return 1 + x
+class OffByX(torch.nn.Module):
+    def forward(self, x, condition):
+        return 1 + x
+
+
+off_by_x = OffByX()
 
 
 @pytest.mark.parametrize(
