@@ -23,6 +23,8 @@ from .windows import LEAD_TIME, AtTimes, Frames, Pairs, Window, quantity
 # A spread below this fraction of the mean is rounding: the channel is constant.
 CONSTANT = 1e-12
 _STATISTICS_BATCH = 64
+# The input field that says which points are inside; operators multiply by it.
+MASK = "mask"
 # Numbers read at once for statistics; float64 copies take three times their memory.
 _STATISTICS_VALUES = 2**24
 
@@ -245,7 +247,8 @@ class Dataset:
 
         Returns:
             x_mean, x_std, y_mean, y_std, float32, shape (c,); gathered in float64. A constant
-            channel has standard deviation 1, so that dividing by it is harmless.
+            channel has standard deviation 1, so that dividing by it is harmless. A mask among the
+            channels stays 0 and 1: mean 0, deviation 1.
         """
         numbers = np.union1d(self._layout.x, self._layout.y)
         stored = dict(zip(numbers.tolist(), self._moments(numbers), strict=True))
@@ -261,8 +264,9 @@ class Dataset:
                 moments[one] = merge(stored[int(n)].repeated(int(times)) for n, times in met)
             mean = np.concatenate([moments[one].mean for one in quantities])
             std = np.concatenate([moments[one].std for one in quantities])
-            varies = std > CONSTANT * np.abs(mean)
-            values[f"{part}_mean"] = torch.from_numpy(mean).float()
+            is_mask = np.array([one == MASK for one in quantities])
+            varies = (std > CONSTANT * np.abs(mean)) & ~is_mask
+            values[f"{part}_mean"] = torch.from_numpy(np.where(is_mask, 0.0, mean)).float()
             values[f"{part}_std"] = torch.from_numpy(np.where(varies, std, 1.0)).float()
         return values
 

@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from pdesolve import Grid
-from pdesolve.datasets import DatasetSpec, DatasetWriter, FieldSpec, SplitError, open_dataset
+from pdesolve.datasets import (
+    DatasetSpec,
+    DatasetWriter,
+    FieldSpec,
+    SplitError,
+    from_arrays,
+    open_dataset,
+)
 
 
 @pytest.fixture(params=[True, False], ids=["memory", "file"])
@@ -93,6 +100,15 @@ def masked(tmp_path, mask, fields):
         for index in range(2):
             writer.write(index, {name: values[index] for name, values in fields.items()}, seed=0)
         return writer.finish()
+
+
+def test_a_mask_among_the_inputs_stays_zero_and_one():
+    x = torch.rand(5, 2, 4, 4)
+    x[:, 1] = (x[:, 1] > 0.3).float()
+    data = from_arrays(x, x[:, :1], periodic=(False, False), input_names=("source", "mask"))
+    values = data.normalization()
+    assert values["x_mean"][1] == 0 and values["x_std"][1] == 1
+    assert values["x_mean"][0] == pytest.approx(x[:, 0].mean().item(), rel=1e-5)
 
 
 def test_normalization_counts_points_inside_the_mask(tmp_path):
