@@ -1,6 +1,8 @@
 """Learned pieces that several operators share."""
 
 from .normalized import Normalized as Normalized
+from .pointwise import Pointwise as Pointwise
+from .pointwise import PointwiseNetwork as PointwiseNetwork
 from .spectral import SpectralConv as SpectralConv
 from .weight import spectral_weight as spectral_weight
 from .window_attention import CosineWindowAttention as CosineWindowAttention

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .band import kept
+from ..ops.band import kept
 from .weight import CPWeight, DenseWeight, SpectralWeight, TTWeight, TuckerWeight
 
 if TYPE_CHECKING:

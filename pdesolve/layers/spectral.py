@@ -8,9 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..ops import pairs
+from ..ops.band import kept
+from ..ops.band_matmul import field_of_modes, lowest_modes
+from ..ops.memory import is_channels_last
 from . import neuraloperator
-from .band import field_of_modes, kept, lowest_modes
-from .weight import Factorization, Kernel, LayerWeight, Shape, spectral_weight
+from .weight import Factorization, LayerWeight, Shape, spectral_weight
 
 
 class SpectralConv(nn.Module):
@@ -92,12 +95,23 @@ class SpectralConv(nn.Module):
         # knows powers of two only.
         dtype = torch.promote_types(torch.promote_types(x.dtype, self.weight.dtype), torch.float32)
         with torch.autocast(x.device.type, enabled=False):
-            spectrum = lowest_modes(x.to(dtype), self.modes)
-            kernel = self.weight.kernel(stored_rows(grid, self.modes), dtype)
-            y = field_of_modes(_mixed(spectrum, kernel), self.modes, grid, shape)
-            if self.bias is not None:
-                y = y + self.bias.to(dtype).reshape(-1, *[1] * len(grid))
-        return y
+            parts = lowest_modes(x.to(dtype), self.modes)
+            parts = self._mixed(parts, stored_rows(grid, self.modes), dtype)
+            return field_of_modes(parts, self.modes, grid, shape, channels_last=is_channels_last(x))
+
+    def _mixed(
+        self, parts: pairs.Parts, rows: Sequence[Sequence[int]], dtype: torch.dtype
+    ) -> pairs.Parts:
+        """Apply weights and bias to the modes of a grid: (*k, b, c_in) to (*k, b, c_out)."""
+        core, left, right = self.weight.kernel(rows, dtype)
+        parts = parts if left is None else pairs.times_shared(parts, left)
+        diagonal = core.ndim == len(rows) + 2
+        parts = pairs.scaled(parts, core) if diagonal else pairs.times(parts, core)
+        real, imaginary = parts if right is None else pairs.times_shared(parts, right)
+        if self.bias is not None:
+            # A constant field is the amplitude of k = 0: one mode instead of every point.
+            real[(0,) * len(rows)] += self.bias.to(dtype)
+        return real, imaginary
 
     def _check_input(self, x: Tensor, shape: tuple[int, ...]) -> None:
         dims = len(self.modes)
@@ -141,21 +155,6 @@ def stored_rows(grid: Sequence[int], modes: Sequence[int]) -> tuple[tuple[int, .
         positive = count - count // 2
         rows.append(tuple(k if k >= 0 else positive - 1 - k for k in kept(points, count)))
     return (*rows, tuple(range(min(modes[-1], grid[-1]) // 2 + 1)))
-
-
-def _mixed(spectrum: Tensor, kernel: Kernel) -> Tensor:
-    """Apply the weights to the modes of a grid: (b, c_in, *k) to (b, c_out, *k)."""
-    core, left, right = (
-        None if t is None else torch.view_as_complex(t.contiguous()) for t in kernel
-    )
-    # Modes first and contiguous: otherwise bmm falls back to one small product per mode.
-    x = spectrum.flatten(2).permute(2, 0, 1).contiguous()
-    dims = spectrum.ndim - 2
-    core = core.flatten(0, dims - 1)
-    x = x if left is None else x @ left
-    x = x * core[:, None] if core.ndim == 2 else x @ core
-    x = x if right is None else x @ right
-    return x.permute(1, 2, 0).unflatten(2, spectrum.shape[2:])
 
 
 def _check_sizes(

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.signal import resample
 
-from pdesolve.layers.band import field_of_modes, kept, lowest_modes
+from pdesolve.ops.band import field_of_modes, kept, lowest_modes
 
 # Old and new grid: finer, coarser, odd, even, mixed.
 RESIZES = [
