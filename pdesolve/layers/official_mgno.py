@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..grid import Grid
 from .boundary import Boundary
+from .exact_loading import load_exactly
 from .vcycle import VCycle
 
 BOUNDARY_OF_PADDING: dict[str, Boundary] = {
@@ -276,23 +277,3 @@ def _name(key: str, iterations: Sequence[tuple[int, int]], idle: str) -> str | N
         step -= int(level == 0 and idle != "first")
     kind = "operators" if match[4] == "A" else "smoothers"
     return f"levels.{level}.{kind}.{step}.convolution.{match[5]}"
-
-
-def load_exactly(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Load weights that have to be all of a module's, and no others.
-
-    Raises:
-        ValueError: some are missing, too many, or of another shape.
-    """
-    own = module.state_dict()
-    wrong = sorted(
-        name
-        for name in own.keys() | weights.keys()
-        if name not in own or name not in weights or own[name].shape != weights[name].shape
-    )
-    if wrong:
-        raise ValueError(
-            f"state_dict does not fit the constructor's arguments at {wrong[:4]} (our names), "
-            f"{len(wrong)} weights in all: pass the arguments with which it was trained"
-        )
-    module.load_state_dict(dict(weights))

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Float
@@ -140,8 +140,10 @@ class VCycle(nn.Module):
         """
         last = len(self.levels) - 1
         self._check_grid(f.shape[2:])
-        states, u = [], None
-        for l, level in enumerate(self.levels):
+        levels = cast(Sequence[_Level], self.levels)
+        states: list[tuple[Tensor, Tensor]] = []
+        u = None
+        for l, level in enumerate(levels):
             # Once a level: A, S and R need f one point beyond the periodic edges.
             f = wrap(f, self.boundary, 1)
             u = level.descend(u, f)
@@ -152,7 +154,8 @@ class VCycle(nn.Module):
         for l in reversed(range(last)):
             fine, f = states[l]
             u = self.norms[l](fine + self.prolongations[l](u, fine.shape[2:]))
-            u = self.levels[l].ascend(u, f)
+            u = levels[l].ascend(u, f)
+        assert u is not None
         return u
 
     def _check_grid(self, shape: Sequence[int]) -> None:

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from ..grid import Grid
 from ..layers.boundary import Boundary
+from ..layers.exact_loading import load_exactly
 from ..layers.field_norm import FieldNorm, Norm
 from ..layers.official_mgno import (
     HELMHOLTZ_KERNELS,
     HELMHOLTZ_SIDE,
     NAVIER_STOKES_SIDE,
     SMOOTH_KERNELS,
-    load_exactly,
     operator_arguments,
     operator_weights,
 )

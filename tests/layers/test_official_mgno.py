@@ -14,8 +14,9 @@ def fixtures():
     """Stored models, found when the tests are collected (one test each)."""
     root = Path(__file__).resolve().parents[2]
     folder = Path(os.environ.get("PDESOLVE_GOLDEN", root.parent / "shared" / "data" / "golden"))
-    kinds = {p.stem: json.loads(p.read_text()).get("family") for p in folder.glob("*.json")}
-    return sorted(n for n, k in kinds.items() if (k or n.partition("_")[0]) == "mgno") or ["none"]
+    stored = {p.stem: json.loads(p.read_text()) for p in folder.glob("*.json")}
+    kinds = {name: found.get("family", name.partition("_")[0]) for name, found in stored.items()}
+    return sorted(n for n, k in kinds.items() if k in ("mgno", "mgconv")) or ["none"]
 
 
 def loaded(golden, name):

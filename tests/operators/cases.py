@@ -8,6 +8,7 @@ from torch import nn
 
 from pdesolve import Grid
 from pdesolve.operators import (
+    LSM,
     MGTFNO,
     TFNO,
     DeepONet,
@@ -177,5 +178,22 @@ CASES = (
         out_channels=1,
         shapes=((16, 16), (10, 14), (9, 7)),
         condition_dim=1,
+    ),
+    Case(
+        name="LSM plane",
+        build=lambda: LSM(2, 1, 4, heads=2, scales=3, norm="instance", drop_dead_sine=True),
+        in_channels=2,
+        out_channels=1,
+        shapes=((12, 12), (9, 14), (5, 8)),
+    ),
+    Case(
+        name="LSM space",
+        build=lambda: LSM(
+            1, 2, 4, dims=3, heads=2, scales=2, patch=(1, 2, 1), spread_tokens=True,
+            padding_mode="replicate", align_corners=False,
+        ),
+        in_channels=1,
+        out_channels=2,
+        shapes=((4, 4, 4), (5, 7, 4)),
     ),
 )  # fmt: skip
