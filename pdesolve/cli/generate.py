@@ -1,14 +1,15 @@
 """`pdesolve generate dataset=NAME`: an equation's reference solver fills a dataset."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from . import application
-
-# In this order for good: the position of a split is part of the seed of its samples.
-SPLITS = ("train", "valid", "test")
+from .failures import Stopped
+from .jobs import Job, planned
+from .shard import Shard
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -17,189 +18,100 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def generate(config: Any, folder: Path) -> dict[str, float]:
-    """Write every split of `config.dataset` that is not complete, and a picture of samples.
+    """Write what `config.shard` holds of `config.dataset`, and a picture of samples.
 
-    A killed run goes on where it stopped: samples on disk whose hash is right are kept, and each
-    sample's random numbers depend on the dataset's seed, the split and its index alone.
+    A killed run goes on where it stopped: samples on disk whose hash is right are kept. A sample
+    depends on the dataset's seed, the split, its number and its block alone, so workers and shards
+    change nothing. Whichever shard is finished last writes the set's manifest.
     """
-    from ..datasets.manifest import write_manifest
-    from .build import build
-    from .failures import UsageError
+    from .sets import sized
 
-    dataset = config.dataset
-    equation = build(dataset.get("equation"), allow=config.allow)
-    if equation is None:
-        raise UsageError(
-            f"dataset {dataset.name} has no equation, so it cannot be generated: it is made with "
-            "`pdesolve data convert`; see the first lines of its YAML"
-        )
-    if config.block < 1:
-        raise UsageError(f"block is {config.block}, expected at least 1 sample side by side")
-    if not set(dataset.samples) <= set(SPLITS):
-        raise UsageError(f"dataset.samples has {list(dataset.samples)}, expected some of {SPLITS}")
-    grid = build(dataset.grid)
-    started, made = time.perf_counter(), 0
-    metrics: dict[str, float] = {}
-    paths = {split: Path(dataset.path) / f"data/{split}/{dataset.name}.h5" for split in SPLITS}
-    for split, samples in dataset.samples.items():
-        seeds = (dataset.seed, SPLITS.index(split))
-        filler = Filler(equation, grid, paths[split], samples, seeds, config)
-        made += filler.fill()
-        metrics |= {f"{split}/samples": samples, f"{split}/residual": filler.largest_residual}
-    write_manifest(Path(dataset.path))
+    dataset, shard = sized(config), Shard.parse(config.shard)
+    jobs = planned(dataset, shard, config)
+    for job in jobs:
+        job.refuse_other_files()
+    started = time.perf_counter()
+    made = fill(jobs, config)
     seconds = time.perf_counter() - started
-    metrics |= {"seconds": seconds, "samples_per_second": made / seconds}
-    _draw(next(paths[split] for split in dataset.samples), folder)
-    print(f"data: {application.relative(Path(dataset.path))}")
+    metrics = {"seconds": seconds, "samples_per_second": made / seconds}
+    for job in jobs:
+        metrics |= job.figures()
+    if jobs:
+        _draw(jobs[0].path, folder)
+    print(join(Path(dataset.path), shard, len(jobs)))
     return metrics
 
 
-class Filler:
-    """Fills one file of a dataset, block by block.
+def fill(jobs: Sequence[Job], config: Any) -> int:
+    """Write the samples that are missing and return how many were made.
 
-    A block is a fixed range of sample indices solved side by side. An interrupted block is solved
-    again whole, so that every sample is always computed in the same company: batched sums round
-    differently in another one.
+    Raises:
+        Stopped: a signal came; all blocks that were done are on disk.
+        ChildProcessError: a worker died.
     """
+    from .progress import bar
+    from .signals import stopping
+    from .workers import Task, solved
 
-    def __init__(
-        self,
-        equation: Any,
-        grid: Any,
-        path: Path,
-        samples: int,
-        seeds: tuple[int, int],
-        config: Any,
-    ):
-        self.equation, self.grid, self.path, self.samples = equation, grid, path, samples
-        self.seeds, self.block, self.config = seeds, config.block, config
-        self.dataset = config.dataset
-        # Random numbers, not fields, that an equation draws for each sample.
-        self.parameters = getattr(equation, "parameters", ())
-        self.largest_residual = 0.0
-
-    def fill(self) -> int:
-        """Write the missing samples and return how many were made."""
-        from ..datasets.writer import DatasetWriter
-        from .failures import Stopped
-        from .progress import bar
-        from .signals import stopping
-
-        if self.path.exists():
-            self._check_existing()
-            return 0
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stopped = stack.enter_context(stopping())
+        # A file that is finished already has no writer.
+        writers = {
+            i: stack.enter_context(job.writer())
+            for i, job in enumerate(jobs)
+            if not job.path.exists()
+        }
+        progress = stack.enter_context(bar(config))
+        tasks, bars = [], {}
+        for i, writer in writers.items():
+            job, done = jobs[i], writer.written
+            bars[i] = progress.add_task(job.part.split, total=job.part.samples, completed=len(done))
+            rows = {block: {index - job.part.first for index in block} for block in job.blocks}
+            tasks += [Task(i, job.recipe, block) for block in job.blocks if rows[block] - done]
+            if len(done) == job.part.samples:
+                writer.finish()
         made = 0
-        with (
-            stopping() as stopped,
-            DatasetWriter(
-                self.path, self._spec(), self.samples, provenance=self._provenance(), resume=True
-            ) as writer,
-            bar(self.config) as progress,
-        ):
-            task = progress.add_task(self.path.parent.name, total=self.samples)
-            for first in range(0, self.samples, self.block):
-                indices = range(first, min(first + self.block, self.samples))
-                if not set(indices) <= set(writer.written):
-                    self._solve_block(writer, indices)
-                    made += len(indices)
-                if stopped:
-                    raise Stopped(stopped[0], self._resume_hint(indices.stop))
-                progress.update(task, completed=indices.stop)
-            writer.finish()
-        return made
-
-    def _resume_hint(self, done: int) -> str:
-        split = self.path.parent.name
-        again = application.command()
-        return f"stopped after {done} of {self.samples} {split} samples; go on with `{again}`"
-
-    def _solve_block(self, writer: Any, indices: range) -> None:
-        import torch
-
-        seeds = [sample_seed(*self.seeds, index) for index in indices]
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        started = time.perf_counter()
-        inputs = self.equation.random_inputs(self.grid, generators)
-        solution = self.equation.solve(**inputs, grid=self.grid, raise_on_failure=False)
-        seconds = (time.perf_counter() - started) / len(indices)
-        residual = solution.stats["residual"]
-        self.largest_residual = max(self.largest_residual, float(residual.max()))
-        for row, index in enumerate(indices):
-            fields = {name: inputs[name][row].cpu().numpy() for name in self.equation.inputs}
-            parameters = {name: float(inputs[name][row]) for name in self.parameters}
-            for channel, name in enumerate(self.equation.outputs):
-                fields[name] = solution.value[row, channel].cpu().numpy()
-            writer.write(
-                index,
-                fields,
-                seed=seeds[row],
-                residual=float(residual[row]),
-                parameters=parameters,
-                seconds=seconds,
-                rejected=not bool(solution.converged[row]),
+        try:
+            for task, samples in solved(tasks, config.workers, stopped):
+                writer, first = writers[task.file], jobs[task.file].part.first
+                for index, sample in zip(task.indices, samples, strict=True):
+                    writer.write(index - first, **sample)
+                made += len(samples)
+                progress.update(bars[task.file], completed=len(writer.written))
+                if len(writer.written) == writer.samples:
+                    writer.finish()
+        except ChildProcessError as error:
+            again = f"{_kept(writers)}; go on with `{application.command()}`"
+            raise ChildProcessError(f"{error}: {again}, with fewer workers if need be") from error
+        if stopped:
+            raise Stopped(
+                stopped[0],
+                f"stopped after {_kept(writers)}; go on with `{application.command()}`",
             )
-
-    def _spec(self) -> Any:
-        from dataclasses import asdict
-
-        from ..datasets.schema import DatasetSpec, FieldSpec
-
-        equation = self.equation
-        fields = [FieldSpec(n, "input", equation.units[n]) for n in equation.inputs]
-        fields += [
-            FieldSpec(n, "output", equation.units[n], time_varying=True) for n in equation.outputs
-        ]
-        return DatasetSpec(
-            self.dataset.name,
-            self.grid,
-            tuple(fields),
-            times=getattr(equation, "times", (0.0,)),
-            equation=type(equation).__name__,
-            equation_parameters=asdict(equation),
-            parameters=self.parameters,
-        )
-
-    def _provenance(self) -> dict[str, Any]:
-        from ..version import __version__
-
-        return {
-            "generator": "pdesolve generate",
-            "generator_version": __version__,
-            "seed": self.dataset.seed,
-            "equation_text": (type(self.equation).__doc__ or "").strip().partition("\n")[0],
-            "block": self.block,
-        }
-
-    def _check_existing(self) -> None:
-        from ..datasets.reader import open_dataset
-        from ..datasets.verify import inspect
-        from .failures import UsageError
-
-        found, spec = open_dataset(self.path, in_memory=False), self._spec()
-        seeds = {sample_seed(*self.seeds, index) for index in range(self.samples)}
-        same = {
-            "samples": (inspect(self.path)["samples"], self.samples),
-            "grid": (found.grid, spec.grid),
-            "equation": (found.equation, spec.equation),
-            "equation parameters": (found.equation_parameters, spec.equation_parameters),
-            # Rejected samples are stored but not found.
-            "seeds": (set(found.seeds) - seeds, set()),
-        }
-        for name, (there, asked) in same.items():
-            if there != asked:
-                shown = "" if name == "seeds" else f" ({there}, not {asked})"
-                raise UsageError(
-                    f"{self.path} is complete and holds other {name} than asked for{shown}: "
-                    "remove it, or write elsewhere with dataset.path=FOLDER"
-                )
+    return made
 
 
-def sample_seed(seed: int, split: int, index: int) -> int:
-    """Return the seed of one sample; different splits never share one (63 bits of a hash)."""
-    from numpy.random import SeedSequence
+def join(folder: Path, shard: Shard, files: int) -> str:
+    """Write the manifest if all shards are there; return a line that tells of the set."""
+    from ..datasets.errors import IncompleteFileError, SplitError
+    from ..datasets.manifest import write_manifest
 
-    return int(SeedSequence((seed, split, index)).generate_state(1, "uint64")[0] >> 1)
+    try:
+        write_manifest(folder)
+    except (IncompleteFileError, SplitError) as error:
+        if shard.of == 1:
+            raise
+        told = f"shard {shard} is done" if files else f"shard {shard} has no block of samples"
+        return f"{told}; the set is not yet whole: {error}"
+    return f"data: {application.relative(folder)}"
+
+
+def _kept(writers: Mapping[int, Any]) -> str:
+    """Say how far each file is."""
+    return ", ".join(
+        f"{len(writer.written)} of {writer.samples} {writer.path.parent.name} samples"
+        for writer in writers.values()
+    )
 
 
 def _draw(path: Path, folder: Path) -> None:

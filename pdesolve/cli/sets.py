@@ -20,6 +20,40 @@ class Sets:
     test: dict[str, Any]
 
 
+def sized(config: Any) -> Any:
+    """Return `config.dataset` at the size that `config.size` names.
+
+    `size=smoke` takes what the dataset's `smoke` section says, but for keys on the command line,
+    and the folder data/NAME_smoke, but for another one that the config names.
+
+    Raises:
+        UsageError: the dataset has no such size.
+    """
+    from omegaconf import OmegaConf
+
+    dataset, size = config.dataset, config.get("size", "full")
+    if size == "full":
+        return dataset
+    if size != "smoke" or not dataset.get("smoke"):
+        sizes = ["full", *(["smoke"] if dataset.get("smoke") else [])]
+        raise UsageError(f"size is {size!r}, expected one of {sizes} for dataset {dataset.name}")
+    small = OmegaConf.merge(dataset, dataset.smoke)
+    if dataset.path == f"data/{dataset.name}":
+        small.path = f"{dataset.path}_smoke"
+    for key in _typed():
+        if key.startswith("dataset.") and (value := OmegaConf.select(config, key)) is not None:
+            OmegaConf.update(small, key.removeprefix("dataset."), value, merge=False)
+    return small
+
+
+def _typed() -> list[str]:
+    """Return the keys that the command line gives a value."""
+    from hydra.core.hydra_config import HydraConfig
+
+    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else ()
+    return [override.partition("=")[0].lstrip("+") for override in given]
+
+
 def open_sets(config: Any) -> Sets:
     """Open the splits of `config.dataset`.
 

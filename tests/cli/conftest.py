@@ -1,6 +1,7 @@
 """The command line as a user types it, in an empty folder, on a small data set."""
 
 import io
+import json
 import shutil
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -19,6 +20,13 @@ class Shell:
         "dataset=darcy_demo",
         "dataset.grid.shape=[17,17]",
         "dataset.samples={train: 12, valid: 4, test: 4}",
+        "progress=false",
+    )
+    tiny_set = (
+        "dataset=poisson_demo",
+        "dataset.grid.shape=[9,9]",
+        "dataset.samples={train: 12, valid: 3, test: 4}",
+        "block=2",
         "progress=false",
     )
     small_flow = (
@@ -66,6 +74,16 @@ def made_once(tmp_path_factory):
     trained = shell("train", *shell.small_run, "hydra.run.dir=trained")
     assert trained.code == 0, trained.err
     return shell.folder
+
+
+@pytest.fixture(scope="session")
+def tiny_hash(tmp_path_factory):
+    """Return the data hash of the set of `Shell.tiny_set`, made in one go."""
+    shell = Shell(tmp_path_factory.mktemp("tiny"))
+    made = shell("generate", *shell.tiny_set)
+    assert made.code == 0, made.err
+    manifest = shell.folder / "data/poisson_demo/MANIFEST.json"
+    return json.loads(manifest.read_text())["data_hash"]
 
 
 @pytest.fixture(scope="session")

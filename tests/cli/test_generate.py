@@ -1,10 +1,16 @@
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 
 from pdesolve import Grid
-from pdesolve.cli.generate import sample_seed
-from pdesolve.datasets import open_dataset
+from pdesolve.datasets import DatasetWriter, open_dataset, verify
+
+
+def set_hash(folder):
+    return json.loads((folder / "MANIFEST.json").read_text())["data_hash"]
 
 
 def test_generation_writes_every_split_and_its_pictures(with_data):
@@ -46,29 +52,172 @@ def test_a_set_of_several_times_is_written_drawn_and_found_complete(with_flow):
     assert with_flow("data", "verify", "data/navier_stokes_demo").code == 0
 
 
-def test_a_stopped_generation_tells_how_to_go_on(pdesolve, monkeypatch):
-    import signal
+def interrupting(after, signum):
+    """Return a `DatasetWriter.write` that sends this process a signal after some samples."""
+    write, written = DatasetWriter.write, []
 
-    from pdesolve.cli.generate import Filler
+    def write_and_interrupt(self, index, *arguments, **settings):
+        write(self, index, *arguments, **settings)
+        written.append(index)
+        if len(written) == after:
+            signal.raise_signal(signum)
 
-    solve = Filler._solve_block
+    return write_and_interrupt
 
-    def solve_and_stop(self, writer, indices):
-        solve(self, writer, indices)
-        signal.raise_signal(signal.SIGTERM)
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_generation_tells_how_to_go_on(pdesolve, monkeypatch, tiny_hash, signum, code):
+    with monkeypatch.context() as patched:
+        patched.setattr(DatasetWriter, "write", interrupting(4, signum))
+        done = pdesolve("generate", *pdesolve.tiny_set)
+    assert done.code == code
+    told = "stopped after 4 of 12 train samples, 0 of 3 valid samples, 0 of 4 test samples"
+    assert f"{told}; go on with `pdesolve generate" in done.err
+    assert pdesolve("generate", *pdesolve.tiny_set).code == 0
+    assert set_hash(pdesolve.folder / "data/poisson_demo") == tiny_hash
+
+
+def test_workers_and_shards_change_nothing_but_files(pdesolve, monkeypatch, tiny_hash):
+    with monkeypatch.context() as patched:
+        patched.setattr(DatasetWriter, "write", interrupting(3, signal.SIGTERM))
+        assert pdesolve("generate", *pdesolve.tiny_set, "shard=2/2", "workers=2").code == 143
+    second = pdesolve("generate", *pdesolve.tiny_set, "shard=2/2", "workers=2")
+    assert second.code == 0, second.err
+    data = pdesolve.folder / "data/poisson_demo"
+    assert "shard 2/2 is done; the set is not yet whole" in second.out
+    assert "train lacks samples 0 to 5 of 12" in second.out
+    assert not (data / "MANIFEST.json").exists()
+    first = pdesolve("generate", *pdesolve.tiny_set, "shard=1/2")
+    assert first.out.startswith("data: data/poisson_demo")
+    assert set_hash(data) == tiny_hash
+    names = sorted(path.name for path in data.glob("data/*/*"))
+    assert names == ["poisson_demo-1-of-2.h5"] * 3 + ["poisson_demo-2-of-2.h5"] * 3
+    train = open_dataset(data, split="train")
+    assert len(train) == 12
+    assert pdesolve("data", "verify", str(data)).code == 0
+
+
+def test_more_shards_than_blocks_leave_some_without_work(pdesolve, tiny_hash):
+    small = (*pdesolve.tiny_set, "dataset.samples={train: 3}")
+    outs = [pdesolve("generate", *small, f"shard={k}/3") for k in (1, 2, 3)]
+    assert [done.code for done in outs] == [0, 0, 0]
+    assert "shard 1/3 has no block of samples" in outs[0].out
+    assert len(open_dataset(pdesolve.folder / "data/poisson_demo", split="train")) == 3
+
+
+def test_shards_of_another_division_are_refused(pdesolve):
+    assert pdesolve("generate", *pdesolve.tiny_set, "shard=1/2").code == 0
+    for other in ("shard=1/3", "shard=1/1"):
+        done = pdesolve("generate", *pdesolve.tiny_set, other)
+        assert done.code == 2
+        assert "poisson_demo-1-of-2.h5 is there" in done.err
+
+
+def test_a_dead_worker_leaves_samples_and_a_way_on(pdesolve, monkeypatch, tiny_hash):
+    from pdesolve.cli import workers
+
+    shared_out = workers._shared_out
+
+    def shared_out_and_kill(tasks, pool, stopped):
+        for answer in shared_out(tasks, pool, stopped):
+            yield answer
+            for process in pool.values():
+                process.kill()
 
     with monkeypatch.context() as patched:
-        patched.setattr(Filler, "_solve_block", solve_and_stop)
-        done = pdesolve("generate", *pdesolve.small_set, "block=4")
-    assert done.code == 143
-    assert "stopped after 4 of 12 train samples; go on with `pdesolve generate" in done.err
-    assert pdesolve("generate", *pdesolve.small_set, "block=4").code == 0
+        patched.setattr(workers, "_shared_out", shared_out_and_kill)
+        done = pdesolve("generate", *pdesolve.tiny_set, "workers=2")
+    assert done.code == 3
+    assert "of 2 died of signal SIGKILL" in done.err
+    assert "go on with `pdesolve generate" in done.err
+    assert pdesolve("generate", *pdesolve.tiny_set).code == 0
+    assert set_hash(pdesolve.folder / "data/poisson_demo") == tiny_hash
 
 
-def test_splits_never_share_a_seed():
-    seeds = [sample_seed(0, split, index) for split in range(3) for index in range(500)]
-    assert len(set(seeds)) == len(seeds)
-    assert all(0 <= seed < 2**63 for seed in seeds)
+# Forks generations and kills each near a random event of its writing, until enough were killed.
+KILLER = """
+import json, os, random, signal, sys, threading, time
+from pathlib import Path
+from pdesolve.cli import generate, main
+from pdesolve.datasets import DatasetWriter, manifest
+
+kills, ways, tiny = int(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3:]
+moments = random.Random(kills)
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def dying(after, call, events=[]):
+    def call_and_die(*arguments, **settings):
+        events.append(call.__name__)
+        if len(events) == after:
+            threading.Timer(moments.uniform(0, 0.02), die).start()
+        return call(*arguments, **settings)
+    return call_and_die
+
+def children(pid):
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+def gone(pid):
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+def generate_and_kill(arguments, after):
+    child = os.fork()
+    if not child:
+        for owner, name in ((DatasetWriter, "__init__"), (DatasetWriter, "write"),
+                            (DatasetWriter, "finish"), (manifest, "write_manifest")):
+            setattr(owner, name, dying(after, getattr(owner, name)))
+        os._exit(main.main(["generate", *tiny, *arguments]))
+    workers, status = set(), None
+    while status is None:
+        workers |= set(children(child))
+        done, code = os.waitpid(child, os.WNOHANG)
+        status = code if done else None
+        time.sleep(0.01)
+    patience = time.monotonic() + 30
+    while not all(map(gone, workers)) and time.monotonic() < patience:
+        time.sleep(0.05)
+    assert all(map(gone, workers)), "workers outlive the process that they work for"
+    assert status in (0, signal.SIGKILL), status
+    return status == signal.SIGKILL
+
+killed = rounds = 0
+while killed < kills:
+    for way in ways:
+        path = f"round_{rounds}/" + ("shards" if "shard" in str(way) else "whole")
+        arguments = [f"dataset.path={path}", *way]
+        while killed < kills and generate_and_kill(arguments, moments.randint(1, 20)):
+            killed += 1
+        generate_and_kill(arguments, 0)
+    rounds += 1
+print("killed", killed)
+"""
+
+
+@pytest.mark.parametrize(
+    ("kills", "ways"),
+    [
+        (2, [["shard=2/2"], ["shard=1/2", "workers=2"]]),
+        pytest.param(
+            30, [["workers=2"], [], ["shard=1/2", "workers=2"], ["shard=2/2"]],
+            marks=pytest.mark.slow,
+        ),
+    ],
+)  # fmt: skip
+def test_killed_generations_make_the_data_of_uninterrupted_ones(pdesolve, tiny_hash, kills, ways):
+    command = [sys.executable, "-c", KILLER, str(kills), json.dumps(ways), *pdesolve.tiny_set]
+    done = subprocess.run(command, cwd=pdesolve.folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"killed {kills}" in done.stdout
+    sets = list(pdesolve.folder.glob("round_*/*"))
+    assert {folder.name for folder in sets} >= {"shards"}
+    for folder in sets:
+        assert set_hash(folder) == tiny_hash
+        assert not any(verify(path).errors for path in folder.glob("data/*/*.h5"))
 
 
 def test_a_converted_set_cannot_be_generated(pdesolve):
@@ -78,7 +227,16 @@ def test_a_converted_set_cannot_be_generated(pdesolve):
 
 
 @pytest.mark.parametrize(
-    "override", ["dataset.grid.periodic=true", "block=-1", "dataset.samples={training: 3}"]
+    "override",
+    [
+        "dataset.grid.periodic=true",
+        "block=-1",
+        "workers=0",
+        "shard=0/2",
+        "size=tiny",
+        "dataset.samples={training: 3}",
+        "dataset.samples={train: 0, valid: 0, test: 0}",
+    ],
 )
 def test_a_config_that_cannot_be_is_refused(pdesolve, override):
     assert pdesolve("generate", *pdesolve.small_set, override).code == 2
