@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..grid import Grid
-from ..layers import SpectralConv, spectral_weight
+from ..layers import Pointwise, PointwiseNetwork, SpectralConv, spectral_weight
 from ..layers.weight import Factorization, LayerWeight
+from ..ops.memory import to_channels_last
 from ..recorded import recorded
 
 Activation = Callable[[Tensor], Tensor]
@@ -110,7 +111,7 @@ class TFNO(nn.Module):
         self.domain, self.coordinates, self.zero_on_boundary = domain, coordinates, wall_factor
         self.padding = _Padding(domain_padding, dims, pad_both_sides)
         lifted = in_channels + (dims if coordinates else 0)
-        self.lifting = _PointwiseNetwork(lifted, lifting_width or 2 * width, width, activation)
+        self.lifting = PointwiseNetwork(lifted, lifting_width or 2 * width, width, activation)
         form = {"factorization": factorization, "separable": separable}
         views: list[LayerWeight | None] = [None] * layers
         if joint:
@@ -130,7 +131,7 @@ class TFNO(nn.Module):
             )
             for layer, view in enumerate(views)
         )
-        self.projection = _PointwiseNetwork(
+        self.projection = PointwiseNetwork(
             width, projection_width or 2 * width, out_channels, activation
         )
 
@@ -145,7 +146,8 @@ class TFNO(nn.Module):
         self._check_input(x, condition)
         grid = x.shape[2:]
         v = torch.cat([x, positions(x, self.domain)], 1) if self.coordinates else x
-        v = self.padding.pad(self.lifting(v))
+        # Here, where channels are few; every part keeps the format, in which it is fastest.
+        v = self.padding.pad(self.lifting(to_channels_last(v)))
         for block in self.blocks:
             v = block(v)
         y = self.projection(self.padding.crop(v, grid))
@@ -211,7 +213,7 @@ class _Block(nn.Module):
         self.spectral, self.skip = spectral, _skip(skip, width)
         self.mlp = self.mlp_skip = None
         if mlp_width:
-            self.mlp = _PointwiseNetwork(width, mlp_width, width, activation)
+            self.mlp = PointwiseNetwork(width, mlp_width, width, activation)
             self.mlp_skip = _skip(mlp_skip, width)
         self.norms = nn.ModuleList(_norm(norm, width) for _ in range(2))
         self.activation, self.last, self.preactivation = activation, last, preactivation
@@ -239,29 +241,6 @@ def _plus(u: Tensor, skip: nn.Module | None, v: Tensor) -> Tensor:
     return u if skip is None else u + skip(v)
 
 
-class _Pointwise(nn.Conv1d):
-    """The same linear map between channels at every point of a grid of any dimension."""
-
-    def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True):
-        super().__init__(in_channels, out_channels, kernel_size=1, bias=bias)
-
-    def forward(self, input: Tensor) -> Tensor:
-        return super().forward(input.flatten(2)).unflatten(2, input.shape[2:])
-
-
-class _PointwiseNetwork(nn.Module):
-    """Two pointwise maps with an activation between."""
-
-    def __init__(self, in_channels: int, hidden: int, out_channels: int, activation: Activation):
-        super().__init__()
-        self.first = _Pointwise(in_channels, hidden)
-        self.second = _Pointwise(hidden, out_channels)
-        self.activation = activation
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.second(self.activation(self.first(x)))
-
-
 class _SoftGating(nn.Module):
     """One learned factor per channel, starting at 1."""
 
@@ -271,6 +250,13 @@ class _SoftGating(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.weight.reshape(-1, *[1] * (x.ndim - 2))
+
+
+class _GroupNorm(nn.GroupNorm):
+    """Norm of groups of channels that keeps channels last, on any number of axes."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return to_channels_last(super().forward(input))
 
 
 class _Padding:
@@ -305,7 +291,7 @@ def _skip(kind: Skip | None, width: int) -> nn.Module | None:
     if kind is None:
         return None
     if kind == "linear":
-        return _Pointwise(width, width, bias=False)
+        return Pointwise(width, width, bias=False)
     if kind == "soft-gating":
         return _SoftGating(width)
     if kind == "identity":
@@ -317,9 +303,9 @@ def _norm(kind: Norm | None, width: int) -> nn.Module:
     if kind is None:
         return nn.Identity()
     if kind == "instance":
-        return nn.GroupNorm(width, width, affine=False)
+        return _GroupNorm(width, width, affine=False)
     if kind == "layer":
-        return nn.GroupNorm(1, width)
+        return _GroupNorm(1, width)
     raise ValueError(
         f'norm is {kind!r}, expected "instance", "layer" or None: batch statistics would tie the '
         f"operator to one resolution"

@@ -128,7 +128,8 @@ def test_neuraloperator_with_the_same_weights_gives_the_same_field(
         x = torch.randn(2, 2, *shape, generator=generator)
         expected = official(x).detach()
     error = (ours(x) - expected).abs().max() / expected.abs().max()
-    assert error < 1e-5
+    # Both sum in float32, in another order.
+    assert error < 3e-5
 
 
 def test_operator_is_the_same_at_every_resolution(generator):
