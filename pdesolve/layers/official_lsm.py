@@ -14,7 +14,8 @@ from .exact_loading import load_exactly
 from .spectral_tokens import NeuralSpectralBlock
 
 # Files of the published code, each with a class Model, and their numbers of axes.
-DIMS = {"LSM_2D": 2, "LSM_3D": 3, "LSM_Irregular_Geo": 2}
+DIMS = {"LSM_2D": 2, "LSM_3D": 3}
+IRREGULAR = "LSM_Irregular_Geo"
 # Official prefix (a pattern) and ours.
 PARTS = (
     (r"inc\.double_conv\.", "body.encoder.0."),
@@ -24,6 +25,16 @@ PARTS = (
     (r"fc1\.", "projection.0."),
     (r"fc2\.", "projection.2."),
 )
+# Layers of the official coordinate map and ours.
+MAP = {
+    "fc0": "first",
+    "fc_code": "code",
+    "fc_no_code": "without_code",
+    "fc1": "hidden.0",
+    "fc2": "hidden.1",
+    "fc3": "hidden.2",
+    "fc4": "last",
+}
 
 
 def operator_arguments(
@@ -123,6 +134,75 @@ def official_block(
     block.to(state_dict["latent"].dtype)
     load_exactly(block, block_weights(state_dict))
     return block
+
+
+def irregular_arguments(
+    variant: str,
+    weights: Mapping[str, Tensor],
+    *,
+    in_dim: int,
+    out_dim: int,
+    d_model: int,
+    num_token: int,
+    num_basis: int,
+    patch_size: str | Sequence[int],
+    padding: str | Sequence[int],
+) -> dict[str, Any]:
+    """Return the arguments of an `LSMIrregular` that computes what an official model does.
+
+    Args:
+        variant: LSM_Irregular_Geo.
+        weights: see `irregular_weights`; they tell the sizes of the coordinate map.
+        in_dim, out_dim, d_model, num_token, num_basis, patch_size: of the official model.
+        padding: never read.
+
+    Raises:
+        ValueError: another variant, or patches that are not square.
+    """
+    del padding
+    patch = set(_numbers(patch_size))
+    if variant != IRREGULAR or len(patch) != 1:
+        raise ValueError(
+            f"variant is {variant!r} and patch_size {patch_size!r}, expected {IRREGULAR!r} and "
+            f"square patches"
+        )
+    return {
+        "in_channels": in_dim,
+        "out_channels": out_dim,
+        "width": d_model,
+        "condition_dim": weights["map.code.weight"].shape[1],
+        "patch": patch.pop(),
+        "tokens": num_token,
+        "basis": num_basis,
+        "map_width": len(weights["map.first.weight"]),
+        "published": True,
+        "idle": True,
+    }
+
+
+def irregular_weights(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of an official model for points under the names of an `LSMIrregular`."""
+    rest, weights = {}, {}
+    spectra: dict[str, dict[str, Tensor]] = {}
+    for key, value in state_dict.items():
+        if match := re.fullmatch(r"iphi[./](\w+)\.(weight|bias)", key):
+            weights[f"map.{MAP[match[1]]}.{match[2]}"] = value
+        elif match := re.fullmatch(r"fftproject_(in|out)\.(weights[12])", key):
+            spectra.setdefault(match[1], {})[match[2]] = value
+        elif match := re.fullmatch(r"convproject_(in|out)\.(weight|bias)", key):
+            kind = "grid" if match[1] == "in" else "point"
+            weights[f"{kind}_coordinates.{match[2]}"] = value
+        else:
+            rest[key] = value
+    for direction, parts in spectra.items():
+        # (in, out, k, l), k >= 0 before k < 0, becomes (k, l, in, out) as pairs.
+        both = torch.cat([parts["weights1"], parts["weights2"]], 2).permute(2, 3, 0, 1)
+        name = "to_grid" if direction == "in" else "to_points"
+        weights[f"{name}.weight"] = torch.view_as_real(both.contiguous())
+    weights |= body_weights(rest)
+    for name in ("lifting.weight", "projection.0.weight", "projection.2.weight"):
+        weights[name] = weights[name][..., None]
+    return weights
 
 
 def _name(key: str) -> str:

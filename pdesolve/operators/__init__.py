@@ -10,6 +10,7 @@ condition refuses one. Operators see plain numbers: `pdesolve.layers.Normalized`
 
 from .deeponet import DeepONet as DeepONet
 from .lsm import LSM as LSM
+from .lsm_irregular import LSMIrregular as LSMIrregular
 from .mgno import MgNO as MgNO
 from .mgtfno import MGTFNO as MGTFNO
 from .mionet import MIONet as MIONet
