@@ -4,6 +4,11 @@ from .baselines import TrainingMean as TrainingMean
 from .baselines import across_resolutions as across_resolutions
 from .baselines import interpolate as interpolate
 from .baselines import training_mean as training_mean
+from .gains import accuracy_gain as accuracy_gain
+from .gains import efficiency_gain as efficiency_gain
+from .gains import grouped_errors as grouped_errors
+from .gains import median_error as median_error
+from .gains import scaling_exponent as scaling_exponent
 from .inference import predictions as predictions
 from .metrics import evaluate as evaluate
 from .metrics import per_sample as per_sample

@@ -6,6 +6,8 @@ from .by_task import ByTask as ByTask
 from .checkpoint import CheckpointError as CheckpointError
 from .distributed import is_main_process as is_main_process
 from .epoch import Interrupted as Interrupted
+from .groups import GroupedAdamW as GroupedAdamW
+from .groups import Rule as Rule
 from .guard import NonFiniteError as NonFiniteError
 from .loop import FitResult as FitResult
 from .loop import fit as fit
