@@ -15,6 +15,7 @@ VERBS = {
     "train": "train an operator on a dataset, evaluate it and write a report",
     "evaluate": "measure a trained model on a dataset, at any stored resolution",
     "predict": "write the predictions of a trained model for a dataset",
+    "export": "write a trained model as torch.export and ONNX files",
     "data": "inspect, verify or convert data files",
 }
 
