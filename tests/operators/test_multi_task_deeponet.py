@@ -140,3 +140,12 @@ def test_sensors_that_do_not_match_are_refused():
         masked()(torch.ones(1, 2, 8, 9))
     with pytest.raises(ValueError, match="condition of shape None given, expected 2"):
         with_law()(torch.zeros(1, 1, 6))
+
+
+def test_the_transfer_config_freezes_what_the_operator_would():
+    options = {"filters": (2, 3, 4), "branch": (5, 5), "trunk": (6, 6, 6, 6)}
+    by_config, by_method = masked(**options), masked(**options)
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        build(compose("optimizer/deeponet_transfer").optimizer)(by_config)
+    frozen = [name for name, p in by_config.named_parameters() if not p.requires_grad]
+    assert frozen == by_method.freeze_for_transfer()
