@@ -123,6 +123,24 @@ def stitch(patches: Shaped[Tensor, "patches c *core"], levels: int) -> Shaped[Te
     return field.reshape(*field.shape[:2], *[count * size for size in patches.shape[2:]])
 
 
+def cut(field: Shaped[Tensor, "b c *grid"], levels: int) -> Shaped[Tensor, "patches c *core"]:
+    """Return the patches of fields, without padding or other levels: the inverse of `stitch`.
+
+    Raises:
+        ValueError: an axis is not divisible by 2^levels.
+
+    >>> cut(torch.arange(4).reshape(1, 1, 4), levels=1).tolist()
+    [[[0, 1]], [[2, 3]]]
+    """
+    grid, dims, count = tuple(field.shape[2:]), field.ndim - 2, 2**levels
+    _check(grid, levels, "circular", "centred")
+    split = [n for size in grid for n in (count, size // count)]
+    patches = field.reshape(*field.shape[:2], *split)
+    # (b, c, i, p, j, q) to (b, i, j, c, p, q).
+    places, points = range(2, 2 + 2 * dims, 2), range(3, 2 + 2 * dims, 2)
+    return patches.permute(0, *places, 1, *points).flatten(0, dims)
+
+
 def _gathered(x: Tensor, sample: Tensor, axes: Sequence[Tensor], boundary: Boundary) -> Tensor:
     """Rows x[sample[r], :, axes[0][r], axes[1][r], ...] as outer products: (rows, c, *window)."""
     dims = len(axes)

@@ -15,6 +15,7 @@ from .objective import one_step as one_step
 from .optimizers import LBFGS as LBFGS
 from .optimizers import AdamW as AdamW
 from .optimizers import Muon as Muon
+from .patchwise import Patchwise as Patchwise
 from .schedules import OneCycle as OneCycle
 from .schedules import StepDecay as StepDecay
 from .schedules import Torch as Torch

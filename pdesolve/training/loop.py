@@ -15,7 +15,7 @@ from ..datasets import Dataset, Loader
 from ..losses import RelativeL2
 from .augmentation import Augmentation
 from .checkpoint import Checkpoint, Checkpoints
-from .distributed import Place, local_device, processes
+from .distributed import Place, local_device, processes, sharing_patches
 from .epoch import Run, close_epoch, finished, train_epoch
 from .identity import check_same_run, describe_run
 from .objective import Loss, Objective, one_step
@@ -98,7 +98,7 @@ def fit(
     train = train.ahead(recipe.steps)
     valid = None if valid is None else valid.ahead(recipe.steps)
     device = local_device(torch.device(settings.device or next(model.parameters()).device))
-    with processes(device) as place, _own_randomness(device):
+    with processes(device, settings.patch_processes) as place, _own_randomness(device):
         return _trained(
             model.to(device),
             train,
@@ -126,7 +126,11 @@ def _trained(
 ) -> FitResult:
     settings = recipe.settings
     loader = Loader(
-        train, settings.batch_size, seed=settings.seed, rank=place.rank, world=place.world
+        train,
+        settings.batch_size,
+        seed=settings.seed,
+        rank=place.data_rank,
+        world=place.data_world,
     )
     steps = settings.epochs * math.ceil(len(loader) / settings.accumulate)
     state = TrainState.start(model, recipe, steps)
@@ -135,6 +139,7 @@ def _trained(
     position = _restored(state, checkpoints, same, resume=resume, keep=settings.keep)
     writes = folder if place.rank == 0 else None
     with (
+        sharing_patches(state.models, place.patch_group),
         closing(Record(writes, position=position, step=state.step)) as record,
         Bar(steps, shown=shown) as bar,
     ):

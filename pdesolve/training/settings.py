@@ -10,7 +10,7 @@ class Settings:
 
     Args:
         epochs: passes through the training set.
-        batch_size: samples a batch, in each process.
+        batch_size: samples a batch, in each process or group of processes.
         seed: fixes the order of samples, augmentation and dropout; the initial weights are the
             caller's.
         precision: "bfloat16" runs the model under autocast (spectral blocks protect themselves),
@@ -24,6 +24,9 @@ class Settings:
         checkpoint_every: steps between checkpoints; None writes one at the end of each epoch.
         log_every: steps between log lines within an epoch; None logs epochs only.
         keep: which weights `fit` leaves in the model.
+        patch_processes: under torchrun, processes that compute each sample together, each a part
+            of its patches (`operators.MGTFNO`); samples are shared by groups of that many. Must
+            divide the number of processes and the patches of each batch.
         device: where to train, such as "cuda"; None stays where the model is. Under torchrun a
             CUDA device is that of the local rank.
 
@@ -43,10 +46,11 @@ class Settings:
     checkpoint_every: int | None = None
     log_every: int | None = None
     keep: Literal["last", "best"] = "last"
+    patch_processes: int = 1
     device: str | None = None
 
     def __post_init__(self):
-        for name in ("epochs", "batch_size", "accumulate", "validate_every"):
+        for name in ("epochs", "batch_size", "accumulate", "validate_every", "patch_processes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a number >= 1")
         for name in ("patience", "checkpoint_every", "log_every"):

@@ -66,6 +66,11 @@ class TrainState:
         """The model whose weights are validated and kept: the averaged one if there is one."""
         return self.model if self.average is None else self.average.module
 
+    @property
+    def models(self) -> list[nn.Module]:
+        """The model and, if there is one, the averaged one."""
+        return [self.model] if self.average is None else [self.model, self.average.module]
+
     def advance(self, step: Step, batches: int, seconds: float) -> None:
         """Count a step that was taken: move the averaged weights and the counters."""
         if self.average is not None:

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from ..batch import Batch
-from .distributed import Place, all_sum
+from .distributed import Place, all_sum, sharing_patches
 from .guard import explain
 from .recipe import Recipe
 
@@ -67,18 +67,20 @@ def take_step(
 
 
 def _gradient(model: nn.Module, batches: Sequence[Numbered], recipe: Recipe, place: Place) -> Step:
-    samples = all_sum([sum(len(batch) for batch, _ in batches)])[0]
+    # Processes that share patches have the same samples, and the same loss.
+    samples = all_sum([sum(len(batch) for batch, _ in batches)])[0] / place.patch_processes
     total = torch.zeros((), dtype=torch.float64)
     for i, (batch, _) in enumerate(batches):
         # Processes exchange gradients once a step, with the last batch.
         with nullcontext() if i + 1 == len(batches) else _without_exchange(model):
             loss = _loss(model, batch, recipe)
             # Means of unequal batches do not average to the mean over samples; torch averages
-            # gradients over processes, hence the second factor.
+            # gradients over processes, hence the second factor. The gradient of a loss comes in
+            # parts, one from each process that shares its patches, which are to be summed too.
             share = len(batch) / samples
             (loss * (share * place.world)).backward()
         total = total + loss.detach().to("cpu", torch.float64) * share
-    mean = all_sum([total.item()])[0]
+    mean = all_sum([total.item()])[0] / place.patch_processes
     norm = _gradient_norm(model, recipe.settings.clip_norm)
     if not (math.isfinite(mean) and math.isfinite(norm)):
         raise _broken(model, batches, recipe)
@@ -106,7 +108,9 @@ def _gradient_norm(model: nn.Module, clip_norm: float | None) -> float:
 def _broken(model: nn.Module, batches: Sequence[Numbered], recipe: Recipe) -> ArithmeticError:
     inner = model.module if isinstance(model, DistributedDataParallel) else model
     evaluate = partial(_loss, recipe=recipe)
-    errors = [explain(inner, batch, indices, evaluate) for batch, indices in batches]
+    # Alone: processes that share patches may find different causes, and wait for each other.
+    with sharing_patches([inner], None):
+        errors = [explain(inner, batch, indices, evaluate) for batch, indices in batches]
     return next((e for e in errors if e.samples), errors[0])
 
 

@@ -18,7 +18,7 @@ def relative_l2(
     The model is evaluated in its own dtype, without autocast, as it will be used.
     """
     # Not a Loader: it repeats samples to give each process as many, and the mean would feel that.
-    mine = range(place.rank, len(dataset), place.world)
+    mine = range(place.data_rank, len(dataset), place.data_world)
     total = 0.0
     training = model.training
     model.eval()
@@ -29,4 +29,4 @@ def relative_l2(
             errors = RelativeL2().per_sample(prediction, batch.y, mask=batch.mask)
             total += errors.sum(dtype=torch.float64).item()
     model.train(training)
-    return all_sum([total])[0] / len(dataset)
+    return all_sum([total])[0] / place.patch_processes / len(dataset)

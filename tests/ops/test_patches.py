@@ -40,6 +40,7 @@ def test_patch_crop_stitch_is_the_identity(decomposition, boundary, windows, cha
     cut = patches.patch(x, levels, padding, boundary=boundary, windows=windows)
     core = patches.crop(cut, padding)[:, :channels]
     assert torch.equal(patches.stitch(core, levels), x)
+    assert torch.equal(patches.cut(x, levels), core)
 
 
 @settings(max_examples=40, deadline=None)
@@ -168,6 +169,11 @@ def test_options_that_do_not_fit_are_refused(arguments, message):
     function = getattr(patches.patch, "__wrapped__", patches.patch)
     with pytest.raises(ValueError, match=message):
         function(torch.zeros(1, 1, 12, 8), **arguments)
+
+
+def test_cutting_a_grid_that_levels_do_not_divide_is_refused():
+    with pytest.raises(ValueError, match="levels is 2 on a grid of"):
+        patches.cut(torch.zeros(1, 1, 8, 6), 2)
 
 
 def test_stitching_an_incomplete_set_of_patches_is_refused():
