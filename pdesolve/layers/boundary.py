@@ -6,11 +6,12 @@
     dirichlet        u_{-i} = 0          the wall is one spacing before the first point
 
 Zeros are left to the convolution, which has them for free; the functions here continue a field
-along the other axes. They keep the memory format of the field, which torch's padding does not.
+along the other axes. They keep the memory format of the field, which torch's padding does not, and
+their gradient adds the strips beyond the edges to the field where torch's makes a field of each.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -18,6 +19,8 @@ from torch import Tensor
 
 Boundary = Literal["dirichlet", "neumann_node", "neumann_cell", "periodic"]
 BOUNDARIES = ("dirichlet", "neumann_node", "neumann_cell", "periodic")
+# Axis, points added on both sides, position of the first point that is copied before and behind.
+Strip = tuple[int, int, int, int]
 
 
 def boundaries(boundary: Boundary | Sequence[Boundary], dims: int) -> tuple[Boundary, ...]:
@@ -39,14 +42,16 @@ def wrap(
     x: Float[Tensor, "b c *grid"], boundary: Sequence[Boundary], width: int
 ) -> Float[Tensor, "b c *wrapped"]:
     """Return the field with `width` more points on both sides of its periodic axes."""
+    strips: list[Strip] = []
     for axis, kind in enumerate(boundary, start=2):
-        if kind == "periodic":
-            n = x.shape[axis]
-            # An axis of one point is its own neighbour, as often as it takes.
-            around = x if n >= width else torch.cat([x] * width, axis)
-            last = around.narrow(axis, around.shape[axis] - width, width)
-            x = torch.cat([last, x, around.narrow(axis, 0, width)], axis)
-    return x
+        n = x.shape[axis]
+        if kind == "periodic" and n >= width:
+            strips.append((axis, width, n - width, 0))
+        elif kind == "periodic":
+            # A strip that goes around more than once.
+            around = torch.arange(-width, n + width, device=x.device) % n
+            x = x.index_select(axis, around)
+    return _Extension.apply(x, tuple(strips)) if strips else x
 
 
 def mirror(
@@ -57,6 +62,7 @@ def mirror(
     Raises:
         ValueError: an axis with nodes on its walls has one point only.
     """
+    strips: list[Strip] = []
     for axis, kind in enumerate(boundary, start=2):
         if kind in ("neumann_node", "neumann_cell"):
             n, skip = x.shape[axis], int(kind == "neumann_node")
@@ -65,6 +71,66 @@ def mirror(
                     f"x has shape {tuple(x.shape)}, expected 2 points or more on axis {axis - 2}, "
                     f"whose first and last nodes are its walls: use fewer levels or a finer grid"
                 )
-            first, last = x.narrow(axis, skip, 1), x.narrow(axis, n - 1 - skip, 1)
+            strips.append((axis, 1, skip, n - 1 - skip))
+    return _Extension.apply(x, tuple(strips)) if strips else x
+
+
+class _Extension(torch.autograd.Function):
+    """Copies of strips of a field before and behind it, axis after axis."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, strips: tuple[Strip, ...]) -> Tensor:
+        for axis, width, before, behind in strips:
+            first, last = x.narrow(axis, before, width), x.narrow(axis, behind, width)
             x = torch.cat([first, x, last], axis)
+        return x
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        del output
+        ctx.strips = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # pyright: ignore
+        return _Folding.apply(gradient, ctx.strips), None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:  # pyright: ignore
+        return _Extension.apply(tangent, ctx.strips)
+
+
+class _Folding(torch.autograd.Function):
+    """The transpose of an extension: strips added to the points they are copies of."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(y: Tensor, strips: tuple[Strip, ...]) -> Tensor:
+        return _folded(y, strips)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        del output
+        ctx.strips = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # pyright: ignore
+        return _Extension.apply(gradient, ctx.strips), None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:  # pyright: ignore
+        return _Folding.apply(tangent, ctx.strips)
+
+
+def _folded(y: Tensor, strips: tuple[Strip, ...]) -> Tensor:
+    if not strips:
+        return y.clone()
+    (axis, width, before, behind), rest = strips[-1], strips[:-1]
+    n = y.shape[axis] - 2 * width
+    x = _folded(y.narrow(axis, width, n), rest)
+    # Thin fields; only the innermost one is copied whole.
+    x.narrow(axis, before, width).add_(_folded(y.narrow(axis, 0, width), rest))
+    x.narrow(axis, behind, width).add_(_folded(y.narrow(axis, n + width, width), rest))
     return x

@@ -22,7 +22,7 @@ def resampled(
     for axis in range(source.dims):
         if source.shape[axis] != target.shape[axis]:
             weights = _interpolation(source, target, axis).to(x.dtype).to(x.device)
-            x = torch.tensordot(x, weights, dims=([axis + 2], [1])).movedim(-1, axis + 2)
+            x = (x.movedim(axis + 2, -1) @ weights.T).movedim(-1, axis + 2)
     return x
 
 
