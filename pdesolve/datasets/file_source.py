@@ -1,12 +1,10 @@
 """Samples read from files when they are asked for."""
 
-import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,11 +13,12 @@ from ..grid import Grid
 from . import schema
 from .channels import Channel, stored_channels
 from .errors import NonFiniteError, ResolutionError, SchemaError, SplitError
+from .handle import Handle
 from .header import Header
 from .memory_source import MemorySource
-from .opening import damage_told, open_file
-from .shards import joined_fixed, ordered
+from .shards import joined_fixed
 from .spec import FieldSpec
+from .stored import Stored
 
 # What one read of a load into memory may take.
 BLOCK_BYTES = 64 * 2**20
@@ -28,38 +27,61 @@ BLOCK_BYTES = 64 * 2**20
 class FileSource:
     """Samples of one file, or of several in their order, read when asked for.
 
-    A handle is opened on first use in each process and never inherited over a fork; copies and
-    pickles leave handles behind. Rejected and unwritten samples are left out.
+    Checksums are verified once in each process and NaN is looked for once, when a sample is first
+    read; a file that is changed after that, while it is in use, is not noticed unless it becomes
+    shorter. A file is opened on first use in each process and never inherited over a fork; copies
+    and pickles leave open files behind.
+
+    Args:
+        path: of the file or folder.
+        headers: of the files. Rejected and unwritten samples are left out.
+        stored: by name where the files hold the fields, if pdesolve did not write them.
+        stride: keep every stride-th point of each axis.
+        dtype: of the tensors.
+
+    Raises:
+        SchemaError: the files disagree, or hold no outputs.
+        SplitError: there is no sample.
+        ResolutionError: the grid has no points at such a stride.
     """
 
     def __init__(
-        self, path: Path, files: list[Path], *, stride: int, dtype: torch.dtype, allow_partial: bool
+        self,
+        path: Path,
+        headers: Sequence[Header],
+        stored: Mapping[str, Stored] | None = None,
+        *,
+        stride: int,
+        dtype: torch.dtype,
     ):
-        headers = [Header(file).usable(allow_partial=allow_partial) for file in files]
-        if path.is_dir():
-            headers = ordered(headers, allow_partial=allow_partial)
-            files = [header.file for header in headers]
         first = headers[0]
         _check_alike(headers)
         if not first.spec.by_role("output"):
             raise SchemaError("no output field", file=first.file, place=schema.ROLES)
-        self.files = files
         self.path = path
         self.spec = first.spec
         self.grid = _strided(first, stride)
         self.provenance = first.provenance
         self.fixed = joined_fixed(headers)
         self.dtype = dtype
+        self.files = [header.file for header in headers]
+        dims = self.spec.grid.dims
+        self._stored = stored or {f.name: Stored.by_this_package(f, dims) for f in self.spec.fields}
+        self._space = (self.spec.grid.stride_slice(stride),) * dims
         self._channels = stored_channels(self.spec)
-        # By (process, file) the handle, by (process, file, place) what is read from.
-        self._opened: dict[tuple, Any] = {}
-        self._space = (self.spec.grid.stride_slice(stride),) * self.spec.grid.dims
+        self._frames = np.array([channel.frame for channel in self._channels])
+        self._grouped: dict[bytes, list[tuple[FieldSpec, int, slice]]] = {}
+        # By process and file: HDF5's state must not be shared over a fork. The parent's entries
+        # stay, since closing its file in a child would release the parent's lock.
+        self._opened: dict[tuple[int, int], Handle] = {}
         # Which file and which row of it each sample is.
-        self._file = np.repeat(np.arange(len(files)), [len(h.written) for h in headers])
+        self._file = np.repeat(np.arange(len(headers)), [len(h.written) for h in headers])
         self._row = np.concatenate([h.written for h in headers])
         self.records = schema.Records.joined([h.records.rows(h.written) for h in headers])
         if not len(self._row):
-            raise SplitError("no sample may be read", file=files[0], allowed="at least one")
+            raise SplitError("no sample may be read", file=first.file, allowed="at least one")
+        # By field and component the frames (n, t) that were found finite.
+        self._finite: dict[tuple[str, int], np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self._row)
@@ -73,19 +95,19 @@ class FileSource:
         return len(self._channels) * int(np.prod(self.grid.shape)) * self.dtype.itemsize
 
     def channels(self, rows: np.ndarray, numbers: np.ndarray) -> Tensor:
-        """Return stored channels of stored samples, shape (b, c, *grid).
+        """Return stored channels of stored samples, shape (b, c, *grid); see `Source`.
 
         Raises:
             ChecksumError: stored bytes are damaged.
+            TruncatedFileError: a file has become shorter since it was opened.
             NonFiniteError: a field holds NaN or infinity.
         """
-        if (numbers == numbers[0]).all():
-            return self._read(rows, numbers[0])
+        groups, times = self._groups(numbers[0]), self._frames[numbers]
+        if len(groups) == 1:
+            return self._part(rows, times, *groups[0])
         values = torch.empty((*numbers.shape, *self.grid.shape), dtype=self.dtype)
-        kinds, kind = np.unique(numbers, axis=0, return_inverse=True)
-        for k, wanted in enumerate(kinds):
-            places = np.flatnonzero(kind.reshape(-1) == k)
-            values[places] = self._read(rows[places], wanted)
+        for group in groups:
+            values[:, group[2]] = self._part(rows, times, *group)
         return values
 
     def mask(self, rows: np.ndarray) -> Tensor | None:
@@ -97,7 +119,7 @@ class FileSource:
             values = np.broadcast_to(stored, (len(rows), *stored.shape))
         else:
             values = stored[rows]
-        values = _owned(values[(slice(None), *self._space)])
+        values = np.require(values[(slice(None), *self._space)], requirements=["C", "W"])
         return torch.from_numpy(values)[:, None].to(self.dtype)
 
     def loaded(self) -> MemorySource:
@@ -106,7 +128,8 @@ class FileSource:
         whole = torch.empty((len(self), len(self._channels), *self.grid.shape), dtype=self.dtype)
         for start in range(0, len(self), block):
             rows = np.arange(start, min(start + block, len(self)))
-            self._read(rows, np.arange(len(self._channels)), whole[start : rows[-1] + 1])
+            numbers = np.tile(np.arange(len(self._channels)), (len(rows), 1))
+            whole[start : rows[-1] + 1] = self.channels(rows, numbers)
         return MemorySource(
             whole,
             self.mask(np.arange(len(self))),
@@ -118,66 +141,71 @@ class FileSource:
             self.fixed,
         )
 
-    def _read(self, rows: np.ndarray, numbers: np.ndarray, into: Tensor | None = None) -> Tensor:
-        """The same channels of all these samples, each value copied once."""
-        values = into
-        if values is None:
-            values = torch.empty((len(rows), len(numbers), *self.grid.shape), dtype=self.dtype)
-        wanted: dict[FieldSpec, list[tuple[int, Channel]]] = {}
-        for place, number in enumerate(numbers):
-            channel = self._channels[number]
-            wanted.setdefault(channel.field, []).append((place, channel))
-        for one, chosen in wanted.items():
-            frames = [channel.frame for _, channel in chosen]
-            span = slice(min(frames), max(frames) + 1)
-            for positions, stored in self._pieces(one, rows, span):
-                stored = stored[(slice(None), *(slice(None),) * one.time_varying, *self._space)]
-                for place, channel in chosen:
-                    part = stored[:, channel.frame - span.start] if one.time_varying else stored
-                    part = part[..., channel.component] if one.order else part
-                    values[positions, place] = torch.from_numpy(part)
-        # One pass over the data; a sum that overflows is looked at again.
-        if not torch.isfinite(values.sum()):
-            for one, chosen in wanted.items():
-                places = [place for place, _ in chosen]
-                self._check_finite(values[:, places], schema.location(one), rows)
+    def _part(
+        self, rows: np.ndarray, times: np.ndarray, one: FieldSpec, component: int, columns: slice
+    ) -> Tensor:
+        """The columns that one component of a field makes."""
+        frames = times[:, columns]
+        if not one.sample_varying:
+            values = self._fixed(one, component, frames)
+            self._check_finite(values, one, rows)
+            return values
+        key, these = (one.name, component), (rows[:, None], frames)
+        finite = self._finite.get(key)
+        if finite is None:
+            finite = self._finite[key] = np.zeros((len(self), len(self.spec.times)), bool)
+        values = torch.from_numpy(self._gathered(one, component, rows, frames)).to(self.dtype)
+        if not finite[these].all():
+            self._check_finite(values, one, rows)
+            finite[these] = True
         return values
 
-    def _pieces(
-        self, one: FieldSpec, rows: np.ndarray, span: slice
-    ) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield what is stored of a field in a span of times, with the positions that it is for."""
-        place = schema.location(one)
-        frames = (span,) * one.time_varying
-        if not one.sample_varying:
-            yield slice(None), self.fixed[place][frames][None]
-            return
-        files, lines = self._file[rows], self._row[rows]
-        # Neighbours in a file are read at once.
-        breaks = np.flatnonzero((np.diff(files) != 0) | (np.diff(lines) != 1)) + 1
-        ends = [0, *breaks.tolist(), len(lines)]
-        for start, stop in itertools.pairwise(ends):
-            first, number = int(lines[start]), int(files[start])
-            wanted = slice(first, first + stop - start)
-            where = f"{place}, samples {first} to {wanted.stop - 1}"
-            with damage_told(self.files[number], where):
-                values = self._stored(number, place)[(wanted, *frames)]
-            yield slice(start, stop), values
+    def _groups(self, numbers: np.ndarray) -> list[tuple[FieldSpec, int, slice]]:
+        key = numbers.tobytes()
+        if key not in self._grouped:
+            self._grouped[key] = list(_groups([self._channels[number] for number in numbers]))
+        return self._grouped[key]
 
-    def _stored(self, number: int, place: str) -> h5py.Dataset | np.memmap:
-        # By process: HDF5's state must not be shared over a fork. The parent's entries stay in
-        # the dictionary, since closing its file here would release the parent's lock.
-        key = (os.getpid(), number, place)
+    def _fixed(self, one: FieldSpec, component: int, frames: np.ndarray) -> Tensor:
+        stored = self.fixed[schema.location(one)]
+        stored = stored[frames] if one.time_varying else stored[None, None]
+        stored = stored[..., component] if one.order else stored
+        values = torch.from_numpy(stored[(slice(None), slice(None), *self._space)])
+        # A copy: whoever changes a batch must not change the next one.
+        whole = values.expand(*frames.shape, *self.grid.shape)
+        return whole.to(self.dtype).clone(memory_format=torch.contiguous_format)
+
+    def _gathered(
+        self,
+        one: FieldSpec,
+        component: int,
+        rows: np.ndarray,
+        frames: np.ndarray,
+    ) -> np.ndarray:
+        """Frames (b, k) of samples (b,), from whatever files."""
+        files, lines = self._file[rows], self._row[rows]
+        if len(self.files) == 1:
+            return self._open(0).frames(one.name, component, lines, frames)
+        numbers, places = np.unique(files, return_inverse=True)
+        pieces = []
+        for k, number in enumerate(numbers.tolist()):
+            here = places == k
+            handle = self._open(number)
+            pieces.append(handle.frames(one.name, component, lines[here], frames[here]))
+        # Back into the order that was asked for.
+        return np.concatenate(pieces)[np.argsort(np.argsort(places, kind="stable"))]
+
+    def _open(self, number: int) -> Handle:
+        key = (os.getpid(), number)
         if key not in self._opened:
-            file = self._opened.get(key[:2]) or open_file(self.files[number])
-            data = schema.dataset(file, place)
-            # Looking a data set up costs as much as reading a sample, so it is kept; plain bytes
-            # are mapped, which is 4 times as fast as reading them through HDF5.
-            mapped = data.chunks is None and data.id.get_offset() is not None
-            self._opened |= {key[:2]: file, key: _mapped(data) if mapped else data}
+            shape = self.grid.shape
+            self._opened[key] = Handle(self.files[number], self._stored, shape, self._space)
         return self._opened[key]
 
-    def _check_finite(self, values: Tensor, place: str, rows: np.ndarray) -> None:
+    def _check_finite(self, values: Tensor, one: FieldSpec, rows: np.ndarray) -> None:
+        # One pass over the data; a sum that overflows is looked at again.
+        if torch.isfinite(values.sum()):
+            return
         wrong = ~torch.isfinite(values)
         if wrong.any():
             sample = int(wrong.flatten(1).any(1).nonzero()[0])
@@ -186,23 +214,25 @@ class FileSource:
                 f"sample {self._row[rows[sample]]} has {int(wrong[sample].sum())} values "
                 "that are NaN or infinite",
                 file=self.files[number],
-                place=place,
+                place=self._stored[one.name].place,
                 allowed="finite numbers",
                 advice="list all with `pdesolve data verify FILE`, then generate again",
             )
 
 
-def _mapped(data: h5py.Dataset) -> np.memmap:
-    # Copy on write: torch wants memory that it may write to, and the file stays as it is.
-    return np.memmap(data.file.filename, data.dtype, "c", data.id.get_offset(), data.shape)
+def _groups(channels: Sequence[Channel]) -> Iterator[tuple[FieldSpec, int, slice]]:
+    """Yield the columns of each component of a field, as slices."""
+    found: dict[tuple[FieldSpec, int], list[int]] = {}
+    for column, channel in enumerate(channels):
+        found.setdefault((channel.field, channel.component), []).append(column)
+    for (one, component), columns in found.items():
+        steps = np.unique(np.diff(columns)).tolist()
+        whole = [slice(columns[0], columns[-1] + 1, *steps[:1])]
+        single = [slice(column, column + 1) for column in columns]
+        yield from ((one, component, cut) for cut in (whole if len(steps) < 2 else single))
 
 
-def _owned(values: np.ndarray) -> np.ndarray:
-    """Contiguous and writable, as torch wants it; copies only if it must."""
-    return np.require(values, requirements=["C", "W"])
-
-
-def _check_alike(headers: list[Header]) -> None:
+def _check_alike(headers: Sequence[Header]) -> None:
     first = headers[0]
     for other in headers[1:]:
         wrong = first.spec.differences(other.spec)

@@ -9,6 +9,8 @@ import torch
 from .dataset import Dataset
 from .errors import SplitError
 from .file_source import FileSource
+from .header import Header
+from .shards import ordered
 from .windows import Frames
 
 Split = Literal["train", "valid", "test"]
@@ -40,8 +42,11 @@ def open_dataset(
     Raises:
         DataError: one of its kinds, naming the place and what to do.
     """
-    files = _files(Path(path), split)
-    source = FileSource(Path(path), files, stride=stride, dtype=dtype, allow_partial=allow_partial)
+    path = Path(path)
+    headers = [Header(file).usable(allow_partial=allow_partial) for file in _files(path, split)]
+    if path.is_dir():
+        headers = ordered(headers, allow_partial=allow_partial)
+    source = FileSource(path, headers, stride=stride, dtype=dtype)
     size = len(source) * source.bytes_per_sample
     if in_memory is True or (in_memory == "auto" and size < _free_memory() / 2):
         return Dataset(source.loaded(), window=window)

@@ -6,6 +6,7 @@ prediction joins the frames before it by one concatenation.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -50,7 +51,7 @@ class Layout:
     target_times: tuple[float, ...] | None = None
     spacing: float = 0.0
 
-    @property
+    @cached_property
     def shared(self) -> bool:
         """Whether a stored channel may be input and target."""
         return bool(np.intersect1d(self.x, self.y).size)
