@@ -36,7 +36,7 @@ def judge(
         run_figures: figures of the run itself, such as seconds and parameters.
     """
     from .. import evaluation
-    from ..evaluation.pictures import gallery, loss_picture, rollout_picture
+    from ..evaluation.pictures import gallery, loss_picture, rollout_movie, rollout_picture
     from ..evaluation.report import flat_metrics, write_report
 
     device = next(model.parameters()).device
@@ -61,7 +61,9 @@ def judge(
             metrics |= named(f"{prefix}/rollout", errors.figures())
             still = named(f"{prefix}/rollout", errors.persistence_figures())
             references.setdefault("persistence", {}).update(still)
-            pictures.append(rollout_picture(errors, prefix=f"{prefix}_" if label else ""))
+            start = f"{prefix}_" if label else ""
+            pictures.append(rollout_picture(errors, prefix=start))
+            pictures.append(rollout_movie(model, test, errors, prefix=start, device=device))
     if history:
         pictures.append(loss_picture(history))
     findings = found(title, metrics, references, pictures, sets, config, device)

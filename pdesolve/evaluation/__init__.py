@@ -10,10 +10,12 @@ from .gains import grouped_errors as grouped_errors
 from .gains import median_error as median_error
 from .gains import scaling_exponent as scaling_exponent
 from .inference import predictions as predictions
+from .lead_times import roll as roll
 from .metrics import evaluate as evaluate
 from .metrics import per_sample as per_sample
 from .metrics import representatives as representatives
 from .metrics import summarize as summarize
 from .rollout import RolloutErrors as RolloutErrors
 from .rollout import rollout_errors as rollout_errors
+from .semigroup import semigroup_defects as semigroup_defects
 from .spectra import mean_spectra as mean_spectra

@@ -145,11 +145,11 @@ def _pictures(pictures: Sequence[Picture]) -> str:
 
 
 def _picture(one: Picture, least: str) -> str:
-    data = b64encode(one.png).decode("ascii")
+    data = b64encode(one.data).decode("ascii")
     caption = escape(one.caption)
     return (
         f'<figure style="--least:{least}">\n<div class="scroll">'
-        f'<img alt="{caption}" src="data:image/png;base64,{data}"></div>\n'
+        f'<img alt="{caption}" src="data:image/{one.kind};base64,{data}"></div>\n'
         f"<figcaption>{caption}</figcaption>\n</figure>\n"
     )
 

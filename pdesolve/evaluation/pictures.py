@@ -3,19 +3,21 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ..batch import Batch
+from ..datasets import Dataset
 from ..grid import Grid
 from . import canvas
 from .curves import error_histogram, loss_curves, rollout_curves, spectra_figure
 from .fields import Names
 from .inference import Model, Samples, predictions
 from .metrics import representatives
+from .movie import rollout_gif
 from .panels import prediction_panel, samples_figure
 from .rollout import RolloutErrors
 from .spectra import cutoff, mean_spectra
@@ -28,14 +30,16 @@ class Picture:
     Args:
         name: stem of its file, such as "worst_sample".
         caption: what there is to see, one or two sentences.
-        png: the picture itself.
+        data: the picture itself.
         wide: whether it takes the whole width of a page.
+        kind: of the file; a GIF may move.
     """
 
     name: str
     caption: str
-    png: bytes
+    data: bytes
     wide: bool = False
+    kind: Literal["png", "gif"] = "png"
 
 
 @runtime_checkable
@@ -112,6 +116,32 @@ def rollout_picture(errors: RolloutErrors, *, prefix: str = "") -> Picture:
         f"Error of {len(errors.whole)} rollouts against time: the model is called on its own "
         "predictions. Where it reaches the dashes, the last input frame is as good.",
         canvas.png(rollout_curves(errors)),
+    )
+
+
+def rollout_movie(
+    model: Model,
+    dataset: Dataset,
+    errors: RolloutErrors,
+    *,
+    prefix: str = "",
+    device: torch.device | str | None = None,
+) -> Picture:
+    """Return the rollout of the median trajectory as a moving picture.
+
+    Args:
+        model, dataset, device: see `rollout.rollout_errors`.
+        errors: of all trajectories, which tell the median.
+        prefix: begins the name.
+    """
+    index = representatives(errors.whole)["median"]
+    return Picture(
+        f"{prefix}rollout_movie",
+        f"Rollout of trajectory {index}, the middle error of {len(errors.whole)}: relative L2 "
+        f"error {float(errors.whole[index]):.3g} over all times.",
+        rollout_gif(model, dataset, index, device=device),
+        wide=True,
+        kind="gif",
     )
 
 

@@ -1,4 +1,4 @@
-"""A folder that says how good a model is: report.html, its pictures as PNGs, metrics.json."""
+"""A folder that says how good a model is: report.html, its pictures, metrics.json."""
 
 import json
 import math
@@ -18,7 +18,7 @@ from .pictures import Picture as Picture
 def write_report(folder: str | Path, findings: Findings) -> Path:
     """Write the report and return the path of its page.
 
-    The page holds its pictures and needs no other file; the same PNGs and figures lie beside it
+    The page holds its pictures and needs no other file; the same pictures and figures lie beside it
     for papers and scripts. Each file appears whole or not at all.
 
     Args:
@@ -32,7 +32,7 @@ def write_report(folder: str | Path, findings: Findings) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     _check_names([picture.name for picture in findings.pictures])
     for picture in findings.pictures:
-        _write(folder / f"{picture.name}.png", picture.png)
+        _write(folder / f"{picture.name}.{picture.kind}", picture.data)
     metrics = json.dumps(flat_metrics(findings), indent=1, sort_keys=True, allow_nan=False)
     _write(folder / "metrics.json", metrics.encode() + b"\n")
     _write(folder / "report.html", page(findings).encode())

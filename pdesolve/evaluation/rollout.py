@@ -15,6 +15,7 @@ from ..datasets.windows import LEAD_TIME
 from ..ops import norms
 from ..ops.rollout import frame_rollout
 from .inference import Model, predictions
+from .lead_times import called, check_takes_condition, with_lead
 
 # Times whose errors stand among the metrics; the picture shows all.
 TIMES_TOLD = 5
@@ -75,15 +76,51 @@ def rollout_errors(
         batch_size, device: see `metrics.evaluate`.
 
     Raises:
-        ValueError: hops are given for a window or do not end at the last frame, or the model's
-            frames do not fill the targets.
+        ValueError: hops are given for a window or do not end at the last frame, the model takes
+            no lead time, or its frames do not fill the targets.
         SchemaError: the dataset's window has no rollout.
     """
+    plan = planned(model, dataset, hops)
+    width, rolled = plan.width, plan.dataset
+    parts: list[tuple[Tensor, ...]] = []
+    for batch, prediction in predictions(plan.model, rolled, batch_size=batch_size, device=device):
+        truth = batch.y[:, plan.channels].double()
+        still = batch.x[:, -width:].repeat(1, len(plan.times), *[1] * rolled.grid.dims)
+        guesses = prediction[:, plan.channels].double(), still.double()
+        parts.append(tuple(part for u in guesses for part in _errors(u, truth, batch.mask, width)))
+    l2, whole, persistence, persistence_whole = (
+        torch.cat(one).cpu() for one in zip(*parts, strict=True)
+    )
+    return RolloutErrors(plan.times, l2, whole, persistence, persistence_whole)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a model is called on its own predictions to the end of a dataset's trajectories.
+
+    Args:
+        model: from the first frames to all that it reaches.
+        dataset: first frames and all later ones.
+        times: of the frames that are reached.
+        channels: where they stand among the channels of the targets.
+        width: channels of a frame.
+    """
+
+    model: nn.Module
+    dataset: Dataset
+    times: tuple[float, ...]
+    channels: list[int]
+    width: int
+
+
+def planned(model: Model, dataset: Dataset, hops: Sequence[int] | None = None) -> Plan:
+    """Return the rollouts of a model; arguments and errors are those of `rollout_errors`."""
     rolled = dataset.rolled()
     times = rolled.target_times or ()
     width = rolled.out_channels // len(times)
     leads, reached = None, list(range(len(times)))
     if dataset.condition_names[:1] == (LEAD_TIME,):
+        check_takes_condition(model)
         hops = _checked(hops or [1] * len(times), len(times))
         leads = [hop * dataset.frame_spacing for hop in hops]
         reached = [end - 1 for end in itertools.accumulate(hops)]
@@ -92,17 +129,7 @@ def rollout_errors(
     calls = rolled.out_channels // dataset.out_channels if leads is None else len(leads)
     channels = [width * k + part for k in reached for part in range(width)]
     caller = _Rolled(model, leads or [None] * calls, rolled.fixed_channels, channels)
-    parts: list[tuple[Tensor, ...]] = []
-    for batch, prediction in predictions(caller, rolled, batch_size=batch_size, device=device):
-        truth = batch.y[:, channels].double()
-        still = batch.x[:, -width:].repeat(1, len(reached), *[1] * rolled.grid.dims)
-        guesses = prediction[:, channels].double(), still.double()
-        parts.append(tuple(part for u in guesses for part in _errors(u, truth, batch.mask, width)))
-    l2, whole, persistence, persistence_whole = (
-        torch.cat(one).cpu() for one in zip(*parts, strict=True)
-    )
-    chosen = tuple(times[k] for k in reached)
-    return RolloutErrors(chosen, l2, whole, persistence, persistence_whole)
+    return Plan(caller, rolled, tuple(times[k] for k in reached), channels, width)
 
 
 class _Rolled(nn.Module):
@@ -115,7 +142,7 @@ class _Rolled(nn.Module):
         self.model, self.leads, self.fixed, self.channels = model, leads, fixed, list(channels)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        calls = [partial(self._call, _with_lead(x, condition, lead)) for lead in self.leads]
+        calls = [partial(called, self.model, with_lead(x, condition, lead)) for lead in self.leads]
         frames = torch.cat(frame_rollout(calls, x, fixed=self.fixed), 1)
         if frames.shape[1] != len(self.channels):
             raise ValueError(
@@ -126,16 +153,6 @@ class _Rolled(nn.Module):
         y = frames.new_full((len(x), max(self.channels) + 1, *x.shape[2:]), math.nan)
         y[:, self.channels] = frames
         return y
-
-    def _call(self, condition: Tensor | None, x: Tensor) -> Tensor:
-        return self.model(x) if condition is None else self.model(x, condition)
-
-
-def _with_lead(x: Tensor, condition: Tensor | None, lead: float | None) -> Tensor | None:
-    if lead is None:
-        return condition
-    first = x.new_full((len(x), 1), lead)
-    return first if condition is None else torch.cat([first, condition], 1)
 
 
 def _errors(guess: Tensor, truth: Tensor, mask: Tensor | None, width: int) -> tuple[Tensor, Tensor]:

@@ -46,18 +46,18 @@ def test_gallery_shows_the_worst_sample_first_then_curves(dataset):
         "Sample 2 on 6 × 6 points",
         "Sample 0 on 6 × 6 points",
     ]
-    assert {size(picture.png)[0] for picture in pictures[:3]} == {1800}
-    assert size(pictures[4].png) == (1050, 630)
+    assert {size(picture.data)[0] for picture in pictures[:3]} == {1800}
+    assert size(pictures[4].data) == (1050, 630)
 
 
 def test_loss_picture_is_a_png():
-    assert size(loss_picture([{"epoch": 1, "train/loss": 0.5}]).png) == (1050, 570)
+    assert size(loss_picture([{"epoch": 1, "train/loss": 0.5}]).data) == (1050, 570)
 
 
 def test_rollout_picture_is_a_png():
     l2 = torch.rand(3, 4, dtype=torch.float64)
     picture = rollout_picture(RolloutErrors((1.0, 2.0, 3.0, 4.0), l2, l2[:, 0], l2, l2[:, 0]))
-    assert (picture.name, picture.png[:4]) == ("rollout", b"\x89PNG")
+    assert (picture.name, picture.data[:4]) == ("rollout", b"\x89PNG")
 
 
 def test_stored_samples_are_written(dataset, tmp_path):
