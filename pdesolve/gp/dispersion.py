@@ -1,4 +1,4 @@
-"""Frequencies that no given data contain: the real roots of the symbol for a frequency that they do.
+"""Frequencies that no given data contain: real roots of the symbol, given one that they do.
 
 A wave that enters with frequency s along one axis has along another axis those frequencies at which
 the symbol of the equation vanishes.

@@ -1,7 +1,9 @@
 """A solution between its nodes: a core of coefficients and a basis for each axis."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -9,8 +11,22 @@ from torch import Tensor
 
 from ..ops.kronecker import apply
 
-# basis(x, order): the order-th derivative of every function at x, shape (n, r).
-Basis = Callable[[Tensor, int], Tensor]
+
+class Basis(Protocol):
+    """Functions of one axis, such as `Features`."""
+
+    @property
+    def top(self) -> float:
+        """Highest angular frequency."""
+        ...
+
+    def __call__(self, x: Tensor, order: int = 0) -> Tensor:
+        """Return the order-th derivative of every function at x, shape (n, r)."""
+        ...
+
+
+# Numbers in a block of points, so that fields of derivatives need little memory at a time.
+_BLOCK = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,3 +64,31 @@ class Expansion:
             # The first of the remaining axes goes, so that the next one is first again.
             value = torch.einsum("nr...,nr->n...", value, basis(points[:, j], orders[j]))
         return value
+
+    def blocks(
+        self, points: Sequence[Float[Tensor, " n"]], orders: Sequence[tuple[int, ...]]
+    ) -> Iterator[tuple[slice, list[Tensor], Float[Tensor, "k *n"]]]:
+        """Yield derivatives on a tensor product of points, some rows of the first axis at a time.
+
+        Args:
+            points: positions (n_j,) for each axis.
+            orders: of the k derivatives.
+
+        Yields:
+            the rows, the points of the block, and the derivatives on it.
+        """
+        # All axes but the first at once: what is left is one matrix product for each block.
+        rest = {o[1:]: self._contracted(points[1:], o[1:]) for o in orders}
+        size = max(1, _BLOCK // math.prod(len(x) for x in points[1:]))
+        for first in range(0, len(points[0]), size):
+            rows = slice(first, first + size)
+            block = [points[0][rows], *points[1:]]
+            shape = [len(x) for x in block]
+            factors = {n: self.bases[0](block[0], n) for n in {o[0] for o in orders}}
+            values = [(factors[o[0]] @ rest[o[1:]]).reshape(shape) for o in orders]
+            yield rows, block, torch.stack(values)
+
+    def _contracted(self, points: Sequence[Tensor], orders: Sequence[int]) -> Tensor:
+        others = zip(self.bases[1:], points, orders, strict=True)
+        values = apply([None, *(basis(x, n) for basis, x, n in others)], self.core)
+        return values.reshape(len(values), -1)

@@ -140,8 +140,8 @@ def _traced(
         _called(residual, d, arguments)
     except TypeError as error:
         raise ValueError(
-            f"the residual cannot be evaluated with the fields {sorted(arguments)[1:]}: {error}; it "
-            "reads its unknown and its fields only as d(u, orders), and takes the latter by name"
+            f"the residual cannot be evaluated with the fields {sorted(arguments)[1:]}: {error}; "
+            "it reads its unknown and its fields only as d(u, orders), and takes the latter by name"
         ) from error
     if not read:
         raise ValueError("the residual reads no derivative of its unknown, expected d(u, orders)")

@@ -50,7 +50,12 @@ def field_values(
 
 
 def differentiated(function: Callable[..., Tensor], orders: tuple[int, ...]) -> Any:
-    """Return the partial derivative of a function of coordinates, by forward differentiation."""
+    """Return the partial derivative of a function of coordinates.
+
+    By the function's own `derivative(orders)` if it has one, else by forward differentiation.
+    """
+    if any(orders) and hasattr(function, "derivative"):
+        return function.derivative(orders)  # pyright: ignore[reportFunctionMemberAccess]
     for axis, order in enumerate(orders):
         for _ in range(order):
             function = _partial(function, axis)
@@ -59,7 +64,9 @@ def differentiated(function: Callable[..., Tensor], orders: tuple[int, ...]) -> 
 
 def _partial(function: Callable[..., Tensor], axis: int) -> Callable[..., Tensor]:
     def slope(*x: Tensor) -> Tensor:
-        tangents = tuple((torch.ones_like if i == axis else torch.zeros_like)(v) for i, v in enumerate(x))
+        tangents = tuple(
+            (torch.ones_like if i == axis else torch.zeros_like)(v) for i, v in enumerate(x)
+        )
         return jvp(function, x, tangents)[1]
 
     return slope

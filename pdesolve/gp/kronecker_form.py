@@ -5,8 +5,7 @@ and Z spans the functions without. Residuals on the nodes are tested axis by axi
 many equations as unknowns. Where the equation is separable they are a Kronecker sum.
 """
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import torch
@@ -17,10 +16,7 @@ from ..ops.kronecker import apply
 from ..ops.kronecker_sum import KroneckerSum
 from .expansion import Expansion
 from .problem import Problem
-from .tensor_basis import Form, OrthonormalBasis, TestSpace
-
-# Numbers in a block of nodes, so that fields of derivatives need little memory at a time.
-_BLOCK = 2**20
+from .tensor_basis import Form, RankedBasis, TestSpace
 
 
 class KroneckerForm:
@@ -33,7 +29,7 @@ class KroneckerForm:
     """
 
     def __init__(
-        self, problem: Problem, bases: Sequence[OrthonormalBasis], test_spaces: Sequence[TestSpace]
+        self, problem: Problem, bases: Sequence[RankedBasis], test_spaces: Sequence[TestSpace]
     ):
         self.problem = problem
         self.forms = [
@@ -54,7 +50,7 @@ class KroneckerForm:
 
         Correcting one axis leaves the others right where their data agree on common edges.
         """
-        core = self.forms[0].basis.transform.new_zeros([form.basis.rank for form in self.forms])
+        core = self.problem.nodes[0].new_zeros([form.basis.rank for form in self.forms])
         for j, form in enumerate(self.forms):
             if form.functionals:
                 wanted = self._traces(j)
@@ -66,11 +62,8 @@ class KroneckerForm:
         """Return the boundary data across axis j as coefficients of the other axes."""
         form = self.forms[j]
         others = [f.nodal_inverse for i, f in enumerate(self.forms) if i != j]
-        rows = [
-            apply(others, functional.data(self.problem.nodes)) / scale if others else functional.data(self.problem.nodes) / scale
-            for functional, scale in zip(form.functionals, form.scales, strict=True)
-        ]
-        return torch.stack(rows, dim=j)
+        rows = [apply(others, f.data(self.problem.nodes)) for f in form.functionals]
+        return torch.stack([r / s for r, s in zip(rows, form.scales, strict=True)], dim=j)
 
     def core(self, free: Float[Tensor, "*free"]) -> Float[Tensor, "*r"]:
         """Return C = C_b + (Z ⊗ ...) W."""
@@ -86,66 +79,33 @@ class KroneckerForm:
 
     def residual(self, core: Float[Tensor, "*r"]) -> Float[Tensor, "*free"]:
         """Return the tested residual of the function with these coefficients."""
-        jet = self.problem.jet
-        return self._tested(
-            lambda derivatives, known: jet.value(derivatives, known), core, with_known=True
-        )
+        problem, parts = self.problem, []
+        for rows, block, derivatives in self.blocks(core):
+            values = problem.jet.value(derivatives, problem.known(block))
+            parts.append(self.tested(values, rows))
+        return torch.stack(parts).sum(0)
+
+    def blocks(self, core: Tensor) -> Iterator[tuple[slice, list[Tensor], Tensor]]:
+        """Yield the derivatives that the equation reads on the nodes, see `Expansion.blocks`."""
+        yield from self.expansion(core).blocks(self.problem.nodes, self.problem.jet.orders)
+
+    def tested(self, values: Tensor, rows: slice) -> Float[Tensor, "*free"]:
+        """Return what some rows of nodal values add to the tested residual."""
+        first, *others = (form.test for form in self.forms)
+        return apply([first[:, rows], *others], values)
 
     def linearised_at(self, core: Float[Tensor, "*r"]) -> "Linearisation":
         """Return the derivative of `residual` there."""
         return Linearisation(self, core)
-
-    def _tested(
-        self,
-        pointwise: Callable[[Tensor, Tensor], Tensor],
-        core: Tensor,
-        *,
-        with_known: bool,
-    ) -> Tensor:
-        tests = [form.test for form in self.forms]
-        total = None
-        for rows, derivatives, known in self.blocks(core, self.problem.nodes, with_known):
-            values = pointwise(derivatives, known)
-            part = apply([tests[0][:, rows], *tests[1:]], values)
-            total = part if total is None else total + part
-        assert total is not None
-        return total
-
-    def blocks(
-        self, core: Tensor, points: Sequence[Tensor], with_known: bool = True
-    ) -> Iterator[tuple[slice, Tensor, Tensor]]:
-        """Yield rows of the first axis with the derivatives of u and the known fields on them."""
-        orders = self.problem.jet.orders
-        bases = [form.basis for form in self.forms]
-        # All axes but the first at once: what is left is one matrix product for each block.
-        partial = {
-            rest: apply([None, *(b(x, n) for b, x, n in zip(bases[1:], points[1:], rest, strict=True))], core)
-            for rest in {o[1:] for o in orders}
-        }
-        across = math.prod(len(x) for x in points[1:])
-        size = max(1, _BLOCK // across)
-        for first in range(0, len(points[0]), size):
-            rows = slice(first, first + size)
-            block = [points[0][rows], *points[1:]]
-            factors = {n: bases[0](block[0], n) for n in {o[0] for o in orders}}
-            shape = tuple(len(x) for x in block)
-            derivatives = torch.stack(
-                [(factors[o[0]] @ partial[o[1:]].flatten(1)).reshape(shape) for o in orders]
-            )
-            known = self.problem.known(block) if with_known else derivatives[:0]
-            yield rows, derivatives, known
-
-    @cached_property
-    def preconditioner(self) -> KroneckerSum:
-        """The part of the mean linearisation without mixed derivatives, diagonalised."""
-        return self.separable(self.problem.symbol)[0]
 
     def separable(self, symbol: dict[tuple[int, ...], float]) -> tuple[KroneckerSum, float]:
         """Return Σ_j A_j and the shift of a symbol; mixed derivatives are left out."""
         matrices = []
         for j, form in enumerate(self.forms):
             own = {o[j]: c for o, c in symbol.items() if o[j] and sum(o) == o[j]}
-            total = sum((c * form.tested(n) for n, c in own.items()), torch.zeros_like(form.tested(0)))
+            total = sum(
+                (c * form.tested(n) for n, c in own.items()), torch.zeros_like(form.tested(0))
+            )
             matrices.append(form.tested_inverse @ total)
         return KroneckerSum(matrices), symbol.get((0,) * len(self.forms), 0.0)
 
@@ -165,8 +125,8 @@ class Linearisation:
         self._constant: dict[int, float] = {}
         self._varying: dict[int, Tensor] = {}
         blocks = [
-            jet.linearised(derivatives, known)
-            for _, derivatives, known in form.blocks(core, problem.nodes)
+            jet.linearised(derivatives, problem.known(block))
+            for _, block, derivatives in form.blocks(core)
         ]
         symbol = {}
         for k, orders in enumerate(jet.orders):
@@ -181,19 +141,12 @@ class Linearisation:
 
     def apply(self, free: Float[Tensor, "*free"]) -> Float[Tensor, "*free"]:
         """Return the change of the tested residual for a change of W."""
-        form = self._form
-        core = form.spread(free)
-        total = None
-        tests = [f.test for f in form.forms]
-        for rows, derivatives, _ in form.blocks(core, form.problem.nodes, with_known=False):
-            change = sum(
-                (self._constant[k] if k in self._constant else self._varying[k][rows]) * derivatives[k]
-                for k in range(len(derivatives))
-            )
-            part = apply([tests[0][:, rows], *tests[1:]], change)
-            total = part if total is None else total + part
-        assert total is not None
-        return total
+        form, parts = self._form, []
+        for rows, _, derivatives in form.blocks(form.spread(free)):
+            terms = [c * derivatives[k] for k, c in self._constant.items()]
+            terms += [c[rows] * derivatives[k] for k, c in self._varying.items()]
+            parts.append(form.tested(sum(terms[1:], terms[0]), rows))
+        return torch.stack(parts).sum(0)
 
     def precondition(self, residual: Float[Tensor, "*free"]) -> Float[Tensor, "*free"]:
         """Solve with the mean coefficients."""

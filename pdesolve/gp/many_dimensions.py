@@ -1,19 +1,15 @@
 """Problems in two and three dimensions: candidates, and the best one by its residual."""
 
-import math
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from itertools import product
 
-import torch
-from torch import Tensor
-
+from .attempt import GOOD, Attempt
 from .axis import Axis
 from .dispersion import dispersion_lines
 from .features import Bands, merged
 from .kronecker_form import KroneckerForm
-from .nonlinear import Outcome, solve_newton, solve_separable
-from .one_dimension import GOOD
+from .misfit import misfits
+from .nonlinear import solve_newton, solve_separable
 from .problem import Problem
 from .snapshots import snapshots
 from .spectrum import Spectrum, pursue
@@ -31,28 +27,10 @@ _BAD = 1e-6
 PERFECT = 1e-10
 
 
-@dataclass(frozen=True, eq=False)
-class GridAttempt:
-    """A solution with one prior on a grid; see `one_dimension.Attempt`."""
-
-    name: str
-    form: KroneckerForm
-    outcome: Outcome
-    bands: tuple[Bands, ...]
-    residual: float
-    boundary: float
-
-    @property
-    def score(self) -> float:
-        """What candidates are compared by; a failed one is infinite."""
-        total = self.residual + self.boundary
-        return total if math.isfinite(total) else math.inf
-
-
-def solve_many_dimensions(problem: Problem) -> tuple[GridAttempt, list[GridAttempt]]:
+def solve_many_dimensions(problem: Problem) -> tuple[Attempt, list[Attempt]]:
     """Return the best solution and all that were tried, with as few of them as do."""
-    tried: list[GridAttempt] = []
-    best: GridAttempt | None = None
+    tried: list[Attempt] = []
+    best: Attempt | None = None
     for stage in (_lines(problem), _ladder(problem)):
         for attempt in stage:
             tried.append(attempt)
@@ -78,7 +56,7 @@ def solve_many_dimensions(problem: Problem) -> tuple[GridAttempt, list[GridAttem
 
 def attempted(
     problem: Problem, name: str, bands: Sequence[Bands], spaces: Sequence[TestSpace] | None = None
-) -> GridAttempt | None:
+) -> Attempt | None:
     """Return the solution with these bands, None where they are too many for the nodes."""
     bases = [
         OrthonormalBasis.of(axis.features(b), axis)
@@ -98,46 +76,18 @@ def attempted(
         sum(n > 0 for n in orders) <= 1 for orders in problem.jet.orders
     )
     outcome = solve_separable(form) if separable else solve_newton(form)
-    residual, boundary = misfits(form, outcome.core)
-    return GridAttempt(name, form, outcome, tuple(bands), residual, boundary)
+    expansion = form.expansion(outcome.core)
+    return Attempt(name, expansion, tuple(bands), *misfits(problem, expansion))
 
 
-def misfits(form: KroneckerForm, core: Tensor) -> tuple[float, float]:
-    """Return the residual at all midpoints and the misfit of the traces at midpoints."""
-    problem = form.problem
-    points = [axis.midpoints for axis in problem.axes]
-    squared = source = 0.0
-    terms = torch.zeros(len(problem.jet.orders), dtype=torch.float64, device=problem.device)
-    size = 0.0
-    for _, derivatives, known in form.blocks(core, points):
-        squared += float(problem.jet.value(derivatives, known).square().sum())
-        source += float(problem.jet.value(torch.zeros_like(derivatives), known).square().sum())
-        coefficients = problem.jet.linearised(derivatives, known)
-        terms += (coefficients * derivatives).square().flatten(1).sum(1)
-    largest = math.sqrt(max(source, float(terms.max())))
-    residual = math.sqrt(squared) / max(largest, 1e-300)
-    expansion = form.expansion(core)
-    size = max(float(expansion([a.nodes if j else a.nodes[:: max(1, len(a.nodes) // 50)] for j, a in enumerate(problem.axes)]).abs().max()), 1e-300)
-    worst = 0.0
-    for f in form.forms:
-        for functional, scale in zip(f.functionals, f.scales, strict=True):
-            j = functional.axis
-            place = points[0].new_tensor([functional.position])
-            at = [place if i == j else x for i, x in enumerate(points)]
-            orders = [[n if i == j else 0 for i in range(len(points))] for n in functional.terms]
-            value = sum(
-                c * expansion(at, o) for c, o in zip(functional.terms.values(), orders, strict=True)
-            )
-            misfit = (value.squeeze(j) - functional.data(points)).abs().max()
-            worst = max(worst, float(misfit) / float(scale) / size)
-    return residual, worst
-
-
-def _lines(problem: Problem) -> Iterator[GridAttempt]:
+def _lines(problem: Problem) -> Iterator[Attempt]:
     data = snapshots(problem)
     seen: set[tuple[Bands, ...]] = set()
     for width in _WIDTHS:
-        spectra = [pursue(d, axis, width=width) if d.shape[1] else _base(axis, width) for d, axis in zip(data, problem.axes, strict=True)]
+        spectra = [
+            pursue(d, axis, width=width) if d.shape[1] else _base(axis, width)
+            for d, axis in zip(data, problem.axes, strict=True)
+        ]
         for name, bands in _candidates(problem, spectra, width):
             if bands not in seen:
                 seen.add(bands)
@@ -155,10 +105,13 @@ def _candidates(
             bands = _with_dispersion(problem, spectra, width)
             if bands != tuple(s.bands for s in spectra):
                 yield f"dispersion {width:g}", bands
-    yield "full", tuple(
-        ((0.0, min(s.bands[-1][1], _FULL * axis.nyquist)),)
-        for s, axis in zip(spectra, problem.axes, strict=True)
-    )
+    tops = [
+        min(s.bands[-1][1], _FULL * a.nyquist) for s, a in zip(spectra, problem.axes, strict=True)
+    ]
+    yield "full", tuple(((0.0, top),) for top in tops)
+    if any(s.broad for s in spectra):
+        fitting = [min(top, _top(0.75, axis)) for top, axis in zip(tops, problem.axes, strict=True)]
+        yield "full that fits", tuple(((0.0, top),) for top in fitting)
 
 
 def _with_dispersion(
@@ -178,7 +131,7 @@ def _base(axis: Axis, width: float) -> Spectrum:
     return Spectrum(((0.0, max(width, 4.0) / axis.length),), (), 0.0, 0.0, False)
 
 
-def _grown(problem: Problem, best: GridAttempt) -> Iterator[GridAttempt]:
+def _grown(problem: Problem, best: Attempt) -> Iterator[Attempt]:
     """Yield full bands whose top edges grow, one or all at a time, while that helps."""
     tops = [bands[-1][1] for bands in best.bands]
     limits = [_FULL * axis.nyquist for axis in problem.axes]
@@ -205,22 +158,24 @@ def _grown(problem: Problem, best: GridAttempt) -> Iterator[GridAttempt]:
         tops = better
 
 
-def _ladder(problem: Problem) -> Iterator[GridAttempt]:
+def _ladder(problem: Problem) -> Iterator[Attempt]:
     """Yield full bands of given ranks with every test space."""
     d = len(problem.axes)
     spaces: list[list[TestSpace]] = [["galerkin"] * d, ["derivative"] * d]
-    for choice in _product(_LADDER, d):
-        bands = [
-            ((0.0, max(4.0, (share * len(a.nodes) - 18) / 2) / a.length),)
-            for share, a in zip(choice, problem.axes, strict=True)
-        ]
+    for choice in _shares(d):
+        bands = [((0.0, _top(s, a)),) for s, a in zip(choice, problem.axes, strict=True)]
         for space in spaces:
             attempt = attempted(problem, f"ladder {choice} {space[0]}", bands, space)
             if attempt is not None:
                 yield attempt
 
 
-def _product(values: Sequence[float], repeat: int) -> Iterator[tuple[float, ...]]:
-    from itertools import product
+def _shares(dims: int) -> Iterator[tuple[float, ...]]:
+    """Yield functions per node of each axis; in three dimensions the same on all."""
+    yield from product(_LADDER, repeat=dims) if dims < 3 else ((s,) * dims for s in _LADDER)
 
-    yield from product(values, repeat=repeat)
+
+def _top(share: float, axis: Axis) -> float:
+    """Return where a full band ends that has so many functions for each node."""
+    # 2LF functions that a band can tell apart, and about 18 tails before rounding.
+    return max(4.0, (share * len(axis.nodes) - 18) / 2) / axis.length

@@ -78,7 +78,9 @@ class Problem:
         known = self._sampled_known
         zero = known.new_zeros(len(self.jet.orders), known.shape[1])
         spread = self.jet.linearised(zero, known)
-        return self.linear and bool((spread.amax(1) - spread.amin(1)).max() <= 1e-12 * spread.abs().max())
+        return self.linear and bool(
+            (spread.amax(1) - spread.amin(1)).max() <= 1e-12 * spread.abs().max()
+        )
 
     @cached_property
     def _sampled_known(self) -> Float[Tensor, "q n"]:

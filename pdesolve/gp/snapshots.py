@@ -21,6 +21,8 @@ def snapshots(problem: Problem) -> list[Float[Tensor, "n q"]]:
 
     A part that is zero is left out; q may be 0.
     """
+    if len(problem.axes) == 1:
+        return [problem.source(problem.nodes)[:, None]]
     traces: list[list[Tensor]] = [[] for _ in problem.axes]
     largest = 0.0
     for functional in problem.functionals:
@@ -32,14 +34,17 @@ def snapshots(problem: Problem) -> list[Float[Tensor, "n q"]]:
             traces[j].append(_mixed(columns))
     mixtures, size = _source_mixtures(problem)
     scale = max(
-        abs(c) * math.prod((2 * math.pi / a.length) ** n for a, n in zip(problem.axes, o, strict=True))
+        abs(c)
+        * math.prod((2 * math.pi / a.length) ** n for a, n in zip(problem.axes, o, strict=True))
         for o, c in problem.symbol.items()
     )
     parts = traces
     if size > _ZERO * scale * largest:
         parts = [[m, *t] for m, t in zip(mixtures, traces, strict=True)]
     return [
-        torch.cat([p / p.norm() for p in some if float(p.norm()) > 0] or [axis.nodes[:, None][:, :0]], 1)
+        torch.cat(
+            [p / p.norm() for p in some if float(p.norm()) > 0] or [axis.nodes[:, None][:, :0]], 1
+        )
         for some, axis in zip(parts, problem.axes, strict=True)
     ]
 

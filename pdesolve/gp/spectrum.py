@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .axis import Axis
-from .features import Bands, Features, comb, merged
+from .features import Bands, merged
 
 # What the fit may leave of data that are exact but for rounding.
 EXACT = 1e-11
@@ -22,8 +22,6 @@ _BETA = 9.0
 _LOBE = math.sqrt(1 + (_BETA / math.pi) ** 2)
 # Half-width of a band in bins of 1/L; enough for one that has to end near Nyquist.
 _BASE = 4.0
-# Teeth per bin of the fit. The fit is a subspace, so the comb of the prior does not matter.
-_SPACING = 2.0
 _ROUNDS, _PEAKS, _SMALLEST_PEAK = 40, 6, 1e-2
 # A remainder up to so many times its own noise floor is white.
 _WHITE = 1.3
@@ -135,9 +133,8 @@ def _bands(lines: Sequence[float], width: float, axis: Axis) -> Bands:
 
 
 def _unexplained(data: Tensor, axis: Axis, bands: Bands) -> tuple[Tensor, int]:
-    step = axis.step if axis.periodic else 1 / (_SPACING * axis.length)
-    features = Features(comb(bands, step, device=data.device), axis.length / 2)
-    left, values, _ = svd(features(axis.nodes))
+    # The comb of the prior itself: another one could have teeth on lines that the prior lacks.
+    left, values, _ = svd(axis.features(bands)(axis.nodes))
     left = left[:, values > 1e-12 * values[0]]
     rest = data - left @ (left.T @ data)
     # Twice: the first projection leaves rounding of the size of the data.

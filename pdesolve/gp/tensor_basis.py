@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from jaxtyping import Float
@@ -11,11 +11,13 @@ from torch import Tensor
 
 from .axis import Axis
 from .boundary import Functional
+from .expansion import Basis
 from .features import Features
 from .spectrum import svd
 
 # "galerkin" tests with the functions themselves, "derivative" with their highest derivative.
-TestSpace = Literal["galerkin", "derivative"]
+# "collocation" takes the residual on as many nodes as there are unknowns.
+TestSpace = Literal["galerkin", "derivative", "collocation"]
 
 # Functions whose norm is below this share of the largest are rounding.
 _RANK = 1e-13
@@ -23,6 +25,15 @@ _PSEUDO_INVERSE = 1e-12
 # The functions are made orthonormal on a grid so much finer than the nodes; on the nodes alone
 # they could grow between them.
 _FINER = 4
+
+
+class RankedBasis(Basis, Protocol):
+    """A basis that knows how many functions it has."""
+
+    @property
+    def rank(self) -> int:
+        """Number of functions."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +44,8 @@ class OrthonormalBasis:
     transform: Float[Tensor, "m r"]
 
     @classmethod
-    def of(cls, features: Features, axis: Axis) -> "OrthonormalBasis":
-        """Return the functions that the features span, but for rounding."""
+    def of(cls, features: Features, axis: Axis, *, least: float = _RANK) -> "OrthonormalBasis":
+        """Return the functions that the features span, but for those of a norm below `least`."""
         count = _FINER * len(axis.nodes)
         x = torch.linspace(0, axis.length, count + 1, dtype=torch.float64, device=axis.nodes.device)
         weights = torch.full_like(x, axis.length / count)
@@ -42,13 +53,18 @@ class OrthonormalBasis:
         # The triangle of a QR factorisation has the same right singular vectors and is small.
         triangle = torch.linalg.qr(weights.sqrt()[:, None] * features(x), mode="r")[1]
         _, sizes, right = svd(triangle)
-        kept = sizes > _RANK * sizes[0]
+        kept = sizes > least * sizes[0]
         return cls(features, right[kept].T / sizes[kept])
 
     @property
     def rank(self) -> int:
         """Number of functions."""
         return self.transform.shape[1]
+
+    @property
+    def top(self) -> float:
+        """Highest angular frequency of the features."""
+        return self.features.top
 
     @property
     def device(self) -> torch.device:
@@ -72,7 +88,7 @@ class Form:
         test_space: what residuals are tested with.
     """
 
-    basis: OrthonormalBasis
+    basis: RankedBasis
     axis: Axis
     functionals: Sequence[Functional]
     highest: int
@@ -82,15 +98,15 @@ class Form:
     def conditions(self) -> Float[Tensor, "k r"]:
         """Boundary functionals of every function, scaled by `scales`."""
         if not self.functionals:
-            return self.basis.transform.new_zeros(0, self.basis.rank)
-        rows = torch.stack([f.row(self.basis, self.basis.device) for f in self.functionals])
+            return self.axis.nodes.new_zeros(0, self.basis.rank)
+        rows = torch.stack([f.row(self.basis, self.axis.nodes.device) for f in self.functionals])
         return rows / self.scales[:, None]
 
     @cached_property
     def scales(self) -> Float[Tensor, " k"]:
         """What a condition is divided by, so that derivatives weigh no more than values."""
-        top = max(self.basis.features.top, 1.0)
-        return self.basis.transform.new_tensor([top**f.order for f in self.functionals])
+        top = max(self.basis.top, 1.0)
+        return self.axis.nodes.new_tensor([top**f.order for f in self.functionals])
 
     @cached_property
     def _factors(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -100,7 +116,9 @@ class Form:
     def inside(self) -> Float[Tensor, "r free"]:
         """Z: an orthonormal basis of the functions that satisfy homogeneous conditions."""
         count = len(self.functionals)
-        return self._factors[2][count:].T if count else torch.eye(self.basis.rank).to(self.basis.transform)
+        return (
+            self._factors[2][count:].T if count else torch.eye(self.basis.rank).to(self.axis.nodes)
+        )
 
     @cached_property
     def lift(self) -> Float[Tensor, "r k"]:
@@ -116,8 +134,14 @@ class Form:
     @cached_property
     def test(self) -> Float[Tensor, "free n"]:
         """P: map from residuals on the nodes to as many equations as there are unknowns."""
+        if self.test_space == "collocation":
+            return torch.eye(len(self.axis.nodes)).to(self.inside)[
+                kept_nodes(self.functionals, self.axis)
+            ]
         order = self.highest if self.test_space == "derivative" else 0
-        return torch.linalg.pinv(self.basis(self.axis.nodes, order) @ self.inside, rtol=_PSEUDO_INVERSE)
+        return torch.linalg.pinv(
+            self.basis(self.axis.nodes, order) @ self.inside, rtol=_PSEUDO_INVERSE
+        )
 
     def tested(self, order: int) -> Float[Tensor, "free free"]:
         """Return P E⁽ⁿ⁾ Z, the tested derivative of the free functions."""
@@ -133,3 +157,13 @@ def automatic_test_space(functionals: Sequence[Functional]) -> TestSpace:
     """Return "derivative" where all conditions of an axis lie at one end, else "galerkin"."""
     ends = {functional.position for functional in functionals}
     return "derivative" if len(ends) == 1 else "galerkin"
+
+
+def kept_nodes(functionals: Sequence[Functional], axis: Axis) -> Tensor:
+    """Return the nodes at which a collocation demands the equation.
+
+    At each end it is given up on as many nodes as there are conditions.
+    """
+    low = sum(f.position == 0 for f in functionals)
+    count = len(axis.nodes)
+    return torch.arange(low, count - (len(functionals) - low), device=axis.nodes.device)
