@@ -1,0 +1,34 @@
+"""What training and evaluation need of a loss."""
+
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ..grid import Grid
+
+Field = Float[Tensor, "b c *grid"]
+Mask = Float[Tensor, "b c_mask *grid"] | Bool[Tensor, "b c_mask *grid"]
+
+
+@runtime_checkable
+class Loss(Protocol):
+    """What training and evaluation need of a loss: the mean over samples, and each sample's."""
+
+    def __call__(
+        self,
+        prediction: Field,
+        target: Field,
+        *,
+        grid: Grid | None = None,
+        mask: Mask | None = None,
+    ) -> Float[Tensor, ""]: ...
+
+    def per_sample(
+        self,
+        prediction: Field,
+        target: Field,
+        *,
+        grid: Grid | None = None,
+        mask: Mask | None = None,
+    ) -> Float[Tensor, " b"]: ...
