@@ -7,7 +7,8 @@ i comes with levels + 1 windows of p + 2P points each, stacked as channels: leve
     i p - ⌊(2^l - 1) p / 2⌋ + 2^l (t - P),     t = 0 ... p + 2P - 1
 
 which centres each window on its patch (of odd p, half a point to the right), whatever the size,
-if a point of level l counts for the 2^l that begin at it. Level 0 is the patch itself with P points around it; level `levels` without padding spans the box.
+if a point of level l counts for the 2^l that begin at it. Level 0 is the patch itself with P points
+around it; level `levels` without padding spans the box.
 
 Source: Kossaifi et al. 2024, arXiv 2310.00120, section on multi-grid domain decomposition. Its code
 (neuraloperator 2.0.0) strides the field before it cuts, so where 2^(l+1) does not divide p its
