@@ -20,6 +20,8 @@ from .errors import UnsupportedDtypeError as UnsupportedDtypeError
 from .loaders import Loader as Loader
 from .loaders import split as split
 from .manifest import write_manifest as write_manifest
+from .member import Member as Member
+from .mixture import Mixture as Mixture
 from .reader import open_dataset as open_dataset
 from .spec import DatasetSpec as DatasetSpec
 from .spec import FieldSpec as FieldSpec

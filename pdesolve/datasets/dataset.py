@@ -137,6 +137,12 @@ class Dataset:
         return len(self.condition_names)
 
     @property
+    def lead_times(self) -> tuple[float, ...] | None:
+        """Lead time of each item of one stored sample, in their order; None where there is none."""
+        leads = self._layout.lead_times
+        return None if leads is None else tuple(leads.tolist())
+
+    @property
     def seeds(self) -> list[int]:
         """Random seed of the stored sample of each item, -1 where there is none."""
         return np.repeat(self._source.records.seed[self._rows], len(self._layout.x)).tolist()

@@ -7,6 +7,7 @@ import numpy as np
 from ..batch import Batch
 from .dataset import Dataset
 from .errors import SplitError
+from .mixture import Data, Mixture
 
 
 class Loader:
@@ -15,7 +16,7 @@ class Loader:
     With several ranks each global batch of batch_size * world samples is dealt out in turn; the
     ranks' batches are of equal size and number. Every sample is seen exactly once per epoch, except
     that the first samples of the order are repeated at its end to make their number a multiple of
-    world (fewer than world of them; none with one rank).
+    world (fewer than world of them; none with one rank). A `Mixture` has its own order.
 
     Args:
         dataset: what to read.
@@ -27,7 +28,7 @@ class Loader:
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: Data,
         batch_size: int,
         *,
         seed: int = 0,
@@ -54,11 +55,16 @@ class Loader:
     def order(self, epoch: int) -> list[int]:
         """Samples of this rank in the order of an epoch."""
         count = len(self.dataset)
-        # Philox is counter-based and the same on every platform.
-        bits = np.random.Philox(np.random.SeedSequence([self.seed, epoch]))
-        every = np.random.Generator(bits).permutation(count) if self.shuffle else np.arange(count)
+        every = self._shuffled(epoch) if self.shuffle else np.arange(count)
         padded = np.resize(every, -(-count // self.world) * self.world)
         return padded[self.rank :: self.world].tolist()
+
+    def _shuffled(self, epoch: int) -> np.ndarray:
+        if isinstance(self.dataset, Mixture):
+            return self.dataset.order(self.seed, epoch)
+        # Philox is counter-based and the same on every platform.
+        bits = np.random.Philox(np.random.SeedSequence([self.seed, epoch]))
+        return np.random.Generator(bits).permutation(len(self.dataset))
 
     def batches(self, epoch: int, first: int = 0) -> Iterator[Batch]:
         """Batches of an epoch; `first` skips those that a resumed run has seen."""

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..batch import Batch
-from ..datasets import Dataset
+from ..datasets.mixture import Data
 from ..grid import Grid, Symmetry
 
 Field = Float[Tensor, "b c *grid"]
@@ -22,7 +22,7 @@ Field = Float[Tensor, "b c *grid"]
 class Augmentation(Protocol):
     """What `fit` asks of an augmentation; it holds no state, so that a run resumes exactly."""
 
-    def check(self, dataset: Dataset) -> None:
+    def check(self, dataset: Data) -> None:
         """Refuse a dataset that this augmentation would make wrong, before the first step."""
         ...
 
@@ -51,7 +51,7 @@ class GridSymmetries:
 
     approximate_reflection: bool = False
 
-    def check(self, dataset: Dataset) -> None:
+    def check(self, dataset: Data) -> None:
         """Refuse a dataset whose samples have no such symmetry."""
         vectors = [n for n in (*dataset.input_names, *dataset.output_names) if _is_component(n)]
         if vectors:

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from ..datasets import Dataset, Loader
+from ..datasets import Loader
+from ..datasets.mixture import Data
 from .checkpoint import Checkpoint, Checkpoints
 from .distributed import Place, all_sum
 from .progress import Bar
@@ -44,7 +45,7 @@ class Run:
 
     model: nn.Module
     loader: Loader
-    valid: Dataset | None
+    valid: Data | None
     recipe: Recipe
     place: Place
     stop: Callable[[], bool]

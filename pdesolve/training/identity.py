@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..datasets import Dataset
+from ..datasets.mixture import Data
 from .recipe import Recipe
 
 # A run may move to another device, and may be kept differently.
@@ -39,7 +39,7 @@ def describe(value: Any) -> Any:
 
 
 def describe_run(
-    model: nn.Module, train: Dataset, valid: Dataset | None, recipe: Recipe, world: int
+    model: nn.Module, train: Data, valid: Data | None, recipe: Recipe, world: int
 ) -> dict[str, Any]:
     """Return all that a run must share with the one that it continues."""
     choices = {field.name: describe(getattr(recipe, field.name)) for field in fields(recipe)}
@@ -67,7 +67,7 @@ def describe_model(model: nn.Module) -> dict[str, Any]:
     return {"type": type(model).__qualname__, **shapes, **arguments}
 
 
-def describe_data(dataset: Dataset | None) -> dict[str, Any] | None:
+def describe_data(dataset: Data | None) -> dict[str, Any] | None:
     """Return the number of items, the hash of the samples, and what is cut from them."""
     if dataset is None:
         return None

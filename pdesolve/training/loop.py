@@ -69,8 +69,7 @@ def fit(
     for deterministic CUDA kernels. The caller's random state is neither used nor changed.
 
     Under torchrun each process calls `fit` with the same arguments: batches are split over the
-    processes (or over groups of them, see `Settings.patch_processes`), and the first of them
-    writes the folder.
+    processes, and the first of them writes the folder.
 
     Args:
         model: called with x, or with x and condition where the data have one.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..datasets import Dataset
+from ..datasets.mixture import Data
 from .augmentation import Augmentation
 from .objective import Loss, Objective
 from .optimizers import MakeOptimizer
@@ -26,7 +26,7 @@ class Recipe:
         """Calls of the model that the objective makes one after the other."""
         return getattr(self.objective, "steps", 1)
 
-    def check(self, train: Dataset, valid: Dataset | None) -> None:
+    def check(self, train: Data, valid: Data | None) -> None:
         """Refuse what contradicts itself or the data, before the first step.
 
         Raises:

@@ -3,14 +3,14 @@
 import torch
 from torch import nn
 
-from ..datasets import Dataset
+from ..datasets.mixture import Data
 from ..losses import RelativeL2
 from .distributed import Place, all_sum
 from .objective import predict
 
 
 def relative_l2(
-    model: nn.Module, dataset: Dataset, place: Place, *, batch_size: int, calls: int = 1
+    model: nn.Module, dataset: Data, place: Place, *, batch_size: int, calls: int = 1
 ) -> float:
     """Return the mean over all samples (of all processes) of the relative L2 error.
 

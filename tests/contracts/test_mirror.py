@@ -14,6 +14,7 @@ THROUGH = {
     "losses/relative_l2.py": "losses/test_loss.py",
     "losses/sobolev.py": "losses/test_loss.py",
     "losses/weighted_sum.py": "losses/test_loss.py",
+    "datasets/member.py": "datasets/test_mixture.py",
     "evaluation/canvas.py": "evaluation/test_panels.py",
     "evaluation/fields.py": "evaluation/test_panels.py",
     "evaluation/glossary.py": "evaluation/test_page.py",
