@@ -42,9 +42,9 @@ def apply(
                 f"factors[{j}] has shape {tuple(factor.shape)}, expected (m, {u.shape[j - d]}) "
                 f"for a field of shape {tuple(u.shape)}"
             )
-    growth = {j: f.shape[0] / f.shape[1] for j, f in enumerate(factors) if f is not None}
-    for j in sorted(growth, key=growth.__getitem__):
-        u = mode_product(factors[j], u, j - d)
+    active = [(j, factor) for j, factor in enumerate(factors) if factor is not None]
+    for j, factor in sorted(active, key=lambda pair: pair[1].shape[0] / pair[1].shape[1]):
+        u = mode_product(factor, u, j - d)
     return u
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.linalg
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from .kronecker import apply, mode_product
+from .kronecker import apply
 
 # Above it eigenvectors lose more digits than refinement wins back: Schur vectors are used instead.
 LARGEST_CONDITION = 1e7
@@ -60,17 +60,19 @@ class Spectrum:
         return self.triangle is None and self.eigenvalues.is_complex()
 
     def halved(self) -> "Spectrum":
-        """Keep of each conjugate pair the eigenvalue above the real axis, doubled in `backward`.
+        """Keep of each conjugate pair the eigenvalue above the real axis; real bases.
 
-        For real fields the real part of the sum over these is the sum over all.
+        `forward` gives real parts above imaginary parts, which `backward` takes again, doubled
+        for pairs: for real fields that is the sum over all eigenvalues.
         """
         kept = self.eigenvalues.imag >= 0
         values = self.eigenvalues[kept]
-        weights = torch.where(values.imag > 0, 2.0, 1.0).to(values.dtype)
+        forward, backward = self.forward[kept], self.backward[:, kept]
+        backward = backward * torch.where(values.imag > 0, 2.0, 1.0).to(backward.dtype)
         return replace(
             self,
-            forward=self.forward[kept],
-            backward=self.backward[:, kept] * weights,
+            forward=torch.cat([forward.real, forward.imag]),
+            backward=torch.cat([backward.real, -backward.imag], dim=1),
             eigenvalues=values,
         )
 
@@ -104,7 +106,7 @@ class KroneckerSum:
 
     def __init__(
         self,
-        matrices: Sequence[Float[Tensor, "..."]],
+        matrices: Sequence[Shaped[Tensor, "..."]],
         *,
         condition_limit: float = LARGEST_CONDITION,
     ):
@@ -162,68 +164,65 @@ class KroneckerSum:
         return u
 
     def _solve_once(self, f: Tensor, shift: float) -> Tensor:
-        d, halved = len(self._bases), self._halved
-        real = [not basis.forward.is_complex() for basis in self._bases]
-        whole = [not real[j] and j != halved for j in range(d)]
-        # Real products first and last: fields are complex for as few steps as possible.
-        u = apply([b.forward if real[j] else None for j, b in enumerate(self._bases)], f)
-        if halved is not None:
-            u = _complex_product(self._bases[halved].forward, u, halved - d)
-        u = apply([b.forward if whole[j] else None for j, b in enumerate(self._bases)], u)
-        u = self._divide(u, shift)
-        u = apply([b.backward if whole[j] else None for j, b in enumerate(self._bases)], u)
-        if halved is not None:
-            u = _real_product(self._bases[halved].backward, u, halved - d)
-        elif u.is_complex():
-            u = u.real
-        return apply([b.backward if real[j] else None for j, b in enumerate(self._bases)], u)
+        real = [None if b.forward.is_complex() else b.forward for b in self._bases]
+        whole = [b.forward if b.forward.is_complex() else None for b in self._bases]
+        back = [None if b.backward.is_complex() else b.backward for b in self._bases]
+        whole_back = [b.backward if b.backward.is_complex() else None for b in self._bases]
+        # Real products come first and last: fields are complex for as few steps as possible.
+        # One expression: a name would keep a field alive that the next step has consumed.
+        return apply(
+            back,
+            self._unpaired(
+                apply(
+                    whole_back,
+                    self._divide(apply(whole, self._paired(apply(real, f))), shift),
+                )
+            ),
+        )
+
+    def _paired(self, u: Tensor) -> Tensor:
+        if self._halved is None:
+            return u
+        return torch.complex(*u.chunk(2, dim=self._halved - len(self._bases)))
+
+    def _unpaired(self, u: Tensor) -> Tensor:
+        if self._halved is None:
+            return u.real if u.is_complex() else u
+        return torch.cat([u.real, u.imag], dim=self._halved - len(self._bases))
 
     def _divide(self, f: Tensor, shift: float) -> Tensor:
-        """Solve Σ_j T_j u = f for the triangular and diagonal T_j of the bases."""
+        """Solve Σ_j T_j u = f for the triangular and diagonal T_j of the bases, in place of f."""
         d, batch = len(self._bases), f.ndim - len(self._bases)
         slow = [j for j in range(d) if self._bases[j].triangle is not None]
         fast = [j for j in range(d) if self._bases[j].triangle is None]
-        diagonal = torch.full((), shift, dtype=f.dtype, device=f.device)
-        for j in fast:
-            diagonal = diagonal[..., None] + self._bases[j].eigenvalues
-        if not slow:
-            return f / diagonal
         order = [batch + j for j in slow + fast] + list(range(batch))
         triangles = [self._bases[j].triangle.to(f.dtype) for j in slow]  # pyright: ignore
-        diagonal = diagonal.reshape((*diagonal.shape, *(1,) * batch))
-        u = _back_substitute(triangles, diagonal, f.permute(order).contiguous())
-        return u.permute([order.index(axis) for axis in range(f.ndim)])
+        eigenvalues = [self._bases[j].eigenvalues for j in fast]
+        _back_substitute(triangles, eigenvalues, shift, f.permute(order))
+        return f
 
 
-def _back_substitute(triangles: Sequence[Tensor], diagonal: Tensor, f: Tensor) -> Tensor:
-    """Solve the sum of upper triangles on the first axes and a diagonal on the others."""
-    if not triangles:
-        return f / diagonal
-    triangle, rest = triangles[0], triangles[1:]
-    n = triangle.shape[0]
-    if not rest and diagonal.numel() == 1:
-        shifted = triangle + diagonal.reshape(()) * torch.eye(n, dtype=f.dtype, device=f.device)
-        return torch.linalg.solve_triangular(shifted, f.reshape(n, -1), upper=True).reshape(f.shape)
-    u = torch.empty_like(f)
-    for k in reversed(range(n)):
-        known = triangle[k, k + 1 :] @ u[k + 1 :].flatten(1)
-        u[k] = _back_substitute(rest, diagonal + triangle[k, k], f[k] - known.reshape(f[k].shape))
-    return u
+def _back_substitute(
+    triangles: Sequence[Tensor], eigenvalues: Sequence[Tensor], shift: Tensor | float, f: Tensor
+) -> None:
+    """Overwrite f with the solution for triangles on its first axes, eigenvalues on the next.
 
-
-def _complex_product(factor: Tensor, u: Tensor, axis: int) -> Tensor:
-    """Multiply one axis of a real field by a complex matrix without a complex copy of the field."""
-    real, imaginary = (mode_product(part.contiguous(), u, axis) for part in _parts(factor))
-    return torch.complex(real, imaginary)
-
-
-def _real_product(factor: Tensor, u: Tensor, axis: int) -> Tensor:
-    """Return the real part of a product along one axis, of which no complex copy is made."""
-    real, imaginary = _parts(factor)
-    product = mode_product(real.contiguous(), u.real.contiguous(), axis)
-    product -= mode_product(imaginary.contiguous(), u.imag.contiguous(), axis)
-    return product
-
-
-def _parts(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    return matrix.real, matrix.imag
+    Slice by slice: no second field is needed, nor one of the sums of eigenvalues.
+    """
+    if not triangles and len(eigenvalues) <= 1:
+        total = shift + eigenvalues[0] if eigenvalues else torch.as_tensor(shift).to(f)
+        f /= total.reshape(total.shape + (1,) * (f.ndim - total.ndim))
+    elif not triangles:
+        for index, value in enumerate(eigenvalues[0]):
+            _back_substitute([], eigenvalues[1:], shift + value, f[index])
+    elif len(triangles) == 1 and not eigenvalues:
+        shifted = triangles[0].clone()
+        shifted.diagonal().add_(shift)
+        columns = f.reshape(len(shifted), -1)
+        f.copy_(torch.linalg.solve_triangular(shifted, columns, upper=True).reshape(f.shape))
+    else:
+        triangle = triangles[0]
+        for k in reversed(range(len(triangle))):
+            known = f[k + 1 :].movedim(0, -1) @ triangle[k, k + 1 :]
+            f[k] -= known
+            _back_substitute(triangles[1:], eigenvalues, shift + triangle[k, k], f[k])
