@@ -14,11 +14,9 @@ from .errors import NonFiniteError, SchemaError
 from .hashing import sample_hash
 from .memory_source import MemorySource
 from .reader import open_dataset
+from .schema import NO_SEED
 from .spec import DatasetSpec, FieldSpec, Role
 from .writer import DatasetWriter
-
-# from_arrays knows no seed; every stored sample carries this one.
-NO_SEED = -1
 
 
 def from_arrays(

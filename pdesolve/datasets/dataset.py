@@ -55,12 +55,17 @@ class Source(Protocol):
 
         Args:
             rows: positions of the samples, shape (b,).
-            numbers: of `stored_channels`, for each sample, shape (b, c).
+            numbers: of `stored_channels`, for each sample, shape (b, c). A column holds one
+                component of one field, whatever its time.
         """
         ...
 
     def mask(self, rows: np.ndarray) -> Tensor | None:
         """Return the masks of stored samples, shape (b, 1, *grid)."""
+        ...
+
+    def hashed(self, rows: np.ndarray) -> Records:
+        """Return the records, with the hashes of these samples."""
         ...
 
 
@@ -151,7 +156,7 @@ class Dataset:
     def data_hash(self) -> str:
         """SHA-256 of all stored fields and seeds of these samples, whatever stride and window."""
         source = self._source
-        return data_hash(source.spec, source.records, self._rows, source.fixed)
+        return data_hash(source.spec, source.hashed(self._rows), self._rows, source.fixed)
 
     def batch(self, indices: Sequence[int] | np.ndarray | Tensor) -> Batch:
         """Return items side by side.

@@ -1,7 +1,8 @@
 """Samples read from files when they are asked for."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..grid import Grid
 from . import schema
 from .channels import Channel, stored_channels
 from .errors import NonFiniteError, ResolutionError, SchemaError, SplitError
+from .foreign import Foreign
 from .handle import Handle
 from .header import Header
 from .memory_source import MemorySource
@@ -35,7 +37,6 @@ class FileSource:
     Args:
         path: of the file or folder.
         headers: of the files. Rejected and unwritten samples are left out.
-        stored: by name where the files hold the fields, if pdesolve did not write them.
         stride: keep every stride-th point of each axis.
         dtype: of the tensors.
 
@@ -48,8 +49,7 @@ class FileSource:
     def __init__(
         self,
         path: Path,
-        headers: Sequence[Header],
-        stored: Mapping[str, Stored] | None = None,
+        headers: Sequence[Header] | Sequence[Foreign],
         *,
         stride: int,
         dtype: torch.dtype,
@@ -62,11 +62,16 @@ class FileSource:
         self.spec = first.spec
         self.grid = _strided(first, stride)
         self.provenance = first.provenance
-        self.fixed = joined_fixed(headers)
         self.dtype = dtype
         self.files = [header.file for header in headers]
         dims = self.spec.grid.dims
-        self._stored = stored or {f.name: Stored.by_this_package(f, dims) for f in self.spec.fields}
+        self._headers = headers
+        if isinstance(first, Foreign):
+            self.fixed, self._stored = dict(first.fixed), first.stored
+        else:
+            self.fixed = joined_fixed([one for one in headers if isinstance(one, Header)])
+            fields = self.spec.fields
+            self._stored = {one.name: Stored.by_this_package(one, dims) for one in fields}
         self._space = (self.spec.grid.stride_slice(stride),) * dims
         self._channels = stored_channels(self.spec)
         self._frames = np.array([channel.frame for channel in self._channels])
@@ -122,6 +127,15 @@ class FileSource:
         values = np.require(values[(slice(None), *self._space)], requirements=["C", "W"])
         return torch.from_numpy(values)[:, None].to(self.dtype)
 
+    def hashed(self, rows: np.ndarray) -> schema.Records:
+        """Return the records, with the hashes of these samples; foreign samples are read for it."""
+        hashes = self.records.hash.copy()
+        for number, header in enumerate(self._headers):
+            here = rows[self._file[rows] == number]
+            if isinstance(header, Foreign):
+                hashes[here] = header.hashes(self._row[here].tolist())
+        return replace(self.records, hash=hashes)
+
     def loaded(self) -> MemorySource:
         """Read all samples into memory, block by block: the peak is the samples and one block."""
         block = max(1, BLOCK_BYTES // self.bytes_per_sample)
@@ -139,6 +153,7 @@ class FileSource:
             self.provenance,
             self.records,
             self.fixed,
+            self.hashed,
         )
 
     def _part(
@@ -232,7 +247,7 @@ def _groups(channels: Sequence[Channel]) -> Iterator[tuple[FieldSpec, int, slice
         yield from ((one, component, cut) for cut in (whole if len(steps) < 2 else single))
 
 
-def _check_alike(headers: Sequence[Header]) -> None:
+def _check_alike(headers: Sequence[Header] | Sequence[Foreign]) -> None:
     first = headers[0]
     for other in headers[1:]:
         wrong = first.spec.differences(other.spec)
@@ -246,7 +261,7 @@ def _check_alike(headers: Sequence[Header]) -> None:
             raise SchemaError("; ".join(wrong), file=other.file, allowed=f"as in {first.file.name}")
 
 
-def _strided(header: Header, stride: int) -> Grid:
+def _strided(header: Header | Foreign, stride: int) -> Grid:
     try:
         return header.spec.grid.strided(stride)
     except ValueError as error:

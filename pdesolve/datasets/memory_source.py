@@ -1,6 +1,6 @@
 """Samples held as tensors: every stored channel once, whatever windows are cut from them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ class MemorySource:
     Args:
         values: all stored channels, shape (n, channels, *grid), contiguous.
         masks: shape (n, 1, *grid), or None.
+        rehashed: computes hashes of samples where their file stores none, see `hashed`.
     """
 
     values: Tensor
@@ -31,6 +32,7 @@ class MemorySource:
     provenance: Mapping[str, Any]
     records: Records
     fixed: Mapping[str, np.ndarray]
+    rehashed: Callable[[np.ndarray], Records] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -39,6 +41,10 @@ class MemorySource:
     def dtype(self) -> torch.dtype:
         """Of the tensors."""
         return self.values.dtype
+
+    def hashed(self, rows: np.ndarray) -> Records:
+        """Return the records, with the hashes of these samples."""
+        return self.records if self.rehashed is None else self.rehashed(rows)
 
     def channels(self, rows: np.ndarray, numbers: np.ndarray) -> Tensor:
         """Return stored channels of stored samples."""

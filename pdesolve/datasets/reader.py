@@ -1,14 +1,16 @@
-"""Open a data file or a folder of splits: in memory if it fits, read as needed otherwise."""
+"""Open a data file or a folder of files: in memory if they fit, read as needed otherwise."""
 
 import os
 from pathlib import Path
 from typing import Literal
 
+import h5py
 import torch
 
 from .dataset import Dataset
-from .errors import SplitError
+from .errors import SplitError, UnknownFormatError
 from .file_source import FileSource
+from .foreign import Foreign
 from .header import Header
 from .shards import ordered
 from .windows import Frames
@@ -29,8 +31,11 @@ def open_dataset(
     """Open stored samples for training or evaluation.
 
     Args:
-        path: one .h5 file, or the folder of a set, which holds data/{train,valid,test}/*.h5.
-        split: the part of a folder; None for a file.
+        path: one file, or the folder of a set, which holds data/{train,valid,test}/*.h5. Files of
+            PDEBench and PDEgym are read where they lie; a folder may hold the chunk files of one
+            set.
+        split: the part of a folder, or of another package's set as its authors divide it; None for
+            a file, or for all of such a set.
         window: which stored times are inputs and which are targets: `AtTimes`, `Window` or
             `Pairs`; None is AtTimes("last"), from the input fields to the outputs at the last time.
         stride: keep every stride-th point of each axis.
@@ -43,9 +48,7 @@ def open_dataset(
         DataError: one of its kinds, naming the place and what to do.
     """
     path = Path(path)
-    headers = [Header(file).usable(allow_partial=allow_partial) for file in _files(path, split)]
-    if path.is_dir():
-        headers = ordered(headers, allow_partial=allow_partial)
+    headers = _headers(path, split, allow_partial=allow_partial)
     source = FileSource(path, headers, stride=stride, dtype=dtype)
     size = len(source) * source.bytes_per_sample
     if in_memory is True or (in_memory == "auto" and size < _free_memory() / 2):
@@ -53,14 +56,37 @@ def open_dataset(
     return Dataset(source, window=window)
 
 
+def _headers(
+    path: Path, split: Split | None, *, allow_partial: bool
+) -> list[Header] | list[Foreign]:
+    if (loose := _loose(path)) and (foreign := _foreign(loose, split)):
+        return foreign
+    files = _files(path, split)
+    try:
+        headers = [Header(file).usable(allow_partial=allow_partial) for file in files]
+    except UnknownFormatError:
+        if foreign := _foreign(files, split):
+            return foreign
+        raise
+    if path.is_dir():
+        return ordered(headers, allow_partial=allow_partial)
+    if split is not None:
+        raise SplitError(
+            f"split {split!r} of a single file",
+            file=path,
+            advice="leave split out, or divide it with pdesolve.datasets.split",
+        )
+    return headers
+
+
+def _foreign(files: list[Path], split: Split | None) -> list[Foreign] | None:
+    from .formats import opened  # Formats convert too, for which they need this module.
+
+    return opened(files, split)
+
+
 def _files(path: Path, split: Split | None) -> list[Path]:
     if not path.is_dir():
-        if split is not None:
-            raise SplitError(
-                f"split {split!r} of a single file",
-                file=path,
-                advice="leave split out, or divide it with pdesolve.datasets.split",
-            )
         return [path]
     folders = sorted(p.name for p in path.glob("data/*") if any(p.glob("*.h5")))
     if split not in folders:
@@ -70,6 +96,13 @@ def _files(path: Path, split: Split | None) -> list[Path]:
             allowed=f"one of {folders}" if folders else "data/{train,valid,test}/*.h5 inside",
         )
     return sorted((path / "data" / split).glob("*.h5"))
+
+
+def _loose(path: Path) -> list[Path]:
+    """HDF5 files that lie in a folder without splits."""
+    if not path.is_dir() or (path / "data").is_dir():
+        return []
+    return [file for file in sorted(path.iterdir()) if file.is_file() and h5py.is_hdf5(file)]
 
 
 def _free_memory() -> int:

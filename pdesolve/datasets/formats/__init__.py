@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import MissingFileError, UnknownFormatError
+from ..errors import MissingFileError, SplitError, UnknownFormatError
+from ..foreign import Foreign
 from . import (
     fno_mat,
     neuraloperator,
@@ -25,6 +26,32 @@ FORMATS = (
     fno_mat,
     thuml,
 )
+
+
+# Formats whose samples lie in the files as fields do.
+IN_PLACE = (pdebench, pdegym)
+
+
+def opened(paths: Sequence[Path], split: str | None) -> list[Foreign] | None:
+    """Describe the files of one set for reading where they lie; None if they must be converted.
+
+    Args:
+        paths: the files.
+        split: as the format divides the set; None is all samples.
+
+    Raises:
+        SplitError: the format has no such split.
+        DataError: of the format.
+    """
+    for module in IN_PLACE:
+        if all(module.detects(file) is None for file in paths):
+            found = module.opened(paths, split)
+            if not found:
+                raise SplitError(
+                    f"split {split!r} is empty", file=paths[0], advice="choose another"
+                )
+            return found
+    return None
 
 
 def convert(paths: Sequence[str | Path], output_folder: str | Path) -> list[Path]:

@@ -29,8 +29,10 @@ import numpy as np
 from ...grid import Grid
 from .. import schema
 from ..errors import SchemaError
+from ..foreign import Foreign
 from ..opening import damage_told, open_file
 from ..spec import AXIS_NAMES, DatasetSpec, FieldSpec
+from ..stored import Stored
 from . import axes
 from .contents import Contents, contents
 from .conversion import (
@@ -91,6 +93,27 @@ def convert(paths: Sequence[str | Path], output_folder: str | Path) -> list[Path
         return write_set(folder, parts)
 
 
+def opened(paths: Sequence[str | Path], split: str | None) -> list[Foreign]:
+    """Describe one file for reading where it lies, or several; None is all samples of each.
+
+    Raises:
+        SchemaError: as `convert`.
+    """
+    files, described = [Path(path) for path in paths], []
+    with ExitStack() as stack:
+        sources = [_source(file, stack.enter_context(open_file(file))) for file in files]
+        shared, varying = shared_and_varying([one.parameters for one in sources], files=files)
+        for file, source in zip(files, sources, strict=True):
+            spec, count, facts = source.described(files[0].stem, shared, varying)
+            first = count // TEST_SHARE
+            rows = {None: range(count), "train": range(first, count), "test": range(first)}
+            values = np.tile([source.parameters[name] for name in varying], (count, 1))
+            if some := rows.get(split):
+                stored, dtype = source.stored(), source.dtype
+                described.append(Foreign(file, spec, facts, stored, dtype, values, some))
+    return described
+
+
 def _layout(found: Contents) -> tuple[str, ...] | str:
     """Names of the data sets that hold samples, or why the file is no such file."""
     shapes = found.shapes
@@ -140,8 +163,10 @@ class _Arrays:
             name: _number(attributes[name], file, name) for name in PARAMETERS if name in attributes
         }
 
-    def samples(self, name: str, shared: dict[str, float], varying: tuple[str, ...]) -> Samples:
-        """Describe the samples, after a check of all shapes."""
+    def described(
+        self, name: str, shared: dict[str, float], varying: tuple[str, ...]
+    ) -> tuple[DatasetSpec, int, dict[str, Any]]:
+        """Spec, number of samples and provenance, after a check of all shapes."""
         with damage_told(self.file):
             grid, times = self._grid(), self._times()
             facts = {**FACTS, **self._origin(grid), **configuration(self._handle)}
@@ -149,14 +174,36 @@ class _Arrays:
         spec = DatasetSpec(
             name, grid, self._fields(), times, equation_parameters=shared, parameters=varying
         )
+        return spec, count, facts
+
+    def samples(self, name: str, shared: dict[str, float], varying: tuple[str, ...]) -> Samples:
+        """Describe the samples, after a check of all shapes."""
+        spec, count, facts = self.described(name, shared, varying)
 
         def read(rows: slice) -> dict[str, np.ndarray]:
             values = self._read(rows)
             some = rows.stop - rows.start
             return values | {p: np.full(some, self.parameters[p]) for p in varying}
 
-        dtype = stored_dtype(*(data.dtype for data in self._data.values()))
-        return Samples(spec, count, dtype, read, provenance([self.file], **facts))
+        return Samples(spec, count, self.dtype, read, provenance([self.file], **facts))
+
+    @property
+    def dtype(self) -> np.dtype:
+        """That holds all data sets without loss."""
+        return stored_dtype(*(data.dtype for data in self._data.values()))
+
+    def stored(self) -> dict[str, Stored]:
+        """Where the fields lie."""
+        if self._darcy:
+            return {"coefficient": Stored("nu", "nxy"), "solution": Stored("tensor", "ntxy")}
+        if self._incompressible:
+            particles = Stored("particles", "ntxyc", part=0)
+            velocity, force = Stored("velocity", "ntxyc"), Stored("force", "nxyc")
+            return {"force": force, "velocity": velocity, "particles": particles}
+        if "tensor" in self._data:
+            return {"u": Stored("tensor", "1ntx" if self._nested else "ntx")}
+        space = "".join(place[0] for place in self._places)
+        return {name: Stored(name, f"nt{space}") for name in self._data}
 
     @property
     def _places(self) -> list[str]:

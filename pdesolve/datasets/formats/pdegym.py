@@ -35,8 +35,10 @@ import numpy as np
 from ...grid import Grid, Placement
 from .. import schema
 from ..errors import SchemaError
+from ..foreign import Foreign
 from ..opening import damage_told, open_file
 from ..spec import DatasetSpec, FieldSpec
+from ..stored import Stored
 from .contents import Contents, contents
 from .conversion import Part, Samples, provenance, stored_dtype, write_set
 
@@ -122,6 +124,38 @@ def convert(paths: Sequence[str | Path], output_folder: str | Path) -> list[Path
         return write_set(
             folder, [Part(name, folder.name, samples, rows) for name, rows in splits.items()]
         )
+
+
+def opened(paths: Sequence[str | Path], split: str | None) -> list[Foreign]:
+    """Describe the file of one set, or all of its chunk files, for reading where they lie.
+
+    Args:
+        paths: the files.
+        split: None is all samples.
+
+    Raises:
+        SchemaError: as `convert`; Helmholtz has a group for each sample, and must be converted.
+    """
+    files, described = _ordered([Path(path) for path in paths]), []
+    with ExitStack() as stack:
+        sources = [_source(file, stack.enter_context(open_file(file))) for file in files]
+    layout, count = sources[0].layout, _check_alike(files, sources)
+    if layout is HELMHOLTZ:
+        raise SchemaError(
+            "a group for each sample",
+            file=files[0],
+            advice="convert it with `pdesolve data convert FILE`",
+        )
+    spec, told = _spec(files[0].parent.name or "pdegym", sources[0], files[0])
+    rows = _splits(count, layout.published)[split] if split else range(count)
+    start = 0
+    for file, source in zip(files, sources, strict=True):
+        here = range(*(min(max(edge - start, 0), source.count) for edge in (rows.start, rows.stop)))
+        facts, none = {**_FACTS, "source_times": told}, np.empty((source.count, 0))
+        if here:
+            described.append(Foreign(file, spec, facts, _stored(layout), source.dtype, none, here))
+        start += source.count
+    return described
 
 
 def _layout(found: Contents, file: Path) -> Layout | str:
@@ -238,8 +272,8 @@ def _groups(file: Path, handle: h5py.File, layout: Layout) -> _Source:
     return _Source(layout, len(names), shapes, dtype, read)
 
 
-def _joined(name: str, files: Sequence[Path], sources: Sequence[_Source]) -> Samples:
-    """The samples of all chunks as those of one source."""
+def _check_alike(files: Sequence[Path], sources: Sequence[_Source]) -> int:
+    """Number of samples in all files, which must hold the same fields."""
     first = sources[0]
     for file, other in zip(files, sources, strict=True):
         if (other.layout, other.shapes, other.dtype) != (first.layout, first.shapes, first.dtype):
@@ -248,6 +282,24 @@ def _joined(name: str, files: Sequence[Path], sources: Sequence[_Source]) -> Sam
                 file=file,
                 allowed=f"{first.shapes}, {first.dtype} as in {files[0].name}",
             )
+    return sum(source.count for source in sources)
+
+
+def _stored(layout: Layout) -> dict[str, Stored]:
+    """Where the fields lie."""
+    found, channels = {}, iter(layout.channels)
+    for place, letters in layout.arrays.items():
+        if "c" in letters:
+            found |= {name: Stored(place, letters, part) for part, name in enumerate(channels)}
+        else:
+            found[next(channels)] = Stored(place, letters)
+    return found
+
+
+def _joined(name: str, files: Sequence[Path], sources: Sequence[_Source]) -> Samples:
+    """The samples of all chunks as those of one source."""
+    _check_alike(files, sources)
+    first = sources[0]
     starts = np.cumsum([0, *(source.count for source in sources)]).tolist()
     spec, told = _spec(name, first, files[0])
 
