@@ -2,18 +2,19 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..ops import pairs
+from ..ops import band_fft, band_matmul
 from ..ops.band import kept
-from ..ops.band_matmul import field_of_modes, lowest_modes
 from ..ops.memory import is_channels_last
 from . import neuraloperator
 from .weight import Factorization, LayerWeight, Shape, spectral_weight
+
+Transform = Literal["auto", "matmul", "fft"]
 
 
 class SpectralConv(nn.Module):
@@ -40,6 +41,10 @@ class SpectralConv(nn.Module):
         factorization: form of the weight if there is a rank: "tucker", "cp" or "tt".
         weight: this layer's part of a joint weight, `spectral_weight(..., layers=n).layer(i)`,
             whose owner registers it; then rank stays None.
+
+    Attribute `transform` says how modes are computed: "matmul", products with real matrices;
+    "fft", which is the slower specification on most sizes; "auto", whichever is expected to be
+    faster. All three agree to rounding. The output has the memory format of the input.
 
     Initial weights are normal with E|W|² = 2 / (in_channels + out_channels), factors such that
     their product has this variance.
@@ -68,6 +73,7 @@ class SpectralConv(nn.Module):
         _check_sizes(in_channels, out_channels, modes, separable)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.modes, self.separable = tuple(modes), separable
+        self.transform: Transform = "auto"
         if weight is None:
             self.weight = spectral_weight(
                 in_channels, out_channels, modes, rank,
@@ -95,23 +101,19 @@ class SpectralConv(nn.Module):
         # knows powers of two only.
         dtype = torch.promote_types(torch.promote_types(x.dtype, self.weight.dtype), torch.float32)
         with torch.autocast(x.device.type, enabled=False):
-            parts = lowest_modes(x.to(dtype), self.modes)
-            parts = self._mixed(parts, stored_rows(grid, self.modes), dtype)
-            return field_of_modes(parts, self.modes, grid, shape, channels_last=is_channels_last(x))
+            by = band_matmul if self._by_products(grid, shape) else band_fft
+            parts = by.lowest_modes(x.to(dtype), self.modes)
+            parts = self.weight.kernel(stored_rows(grid, self.modes), dtype)(parts)
+            return by.field_of_modes(
+                parts, self.modes, grid, shape,
+                constant=None if self.bias is None else self.bias.to(dtype),
+                channels_last=is_channels_last(x),
+            )  # fmt: skip
 
-    def _mixed(
-        self, parts: pairs.Parts, rows: Sequence[Sequence[int]], dtype: torch.dtype
-    ) -> pairs.Parts:
-        """Apply weights and bias to the modes of a grid: (*k, b, c_in) to (*k, b, c_out)."""
-        core, left, right = self.weight.kernel(rows, dtype)
-        parts = parts if left is None else pairs.times_shared(parts, left)
-        diagonal = core.ndim == len(rows) + 2
-        parts = pairs.scaled(parts, core) if diagonal else pairs.times(parts, core)
-        real, imaginary = parts if right is None else pairs.times_shared(parts, right)
-        if self.bias is not None:
-            # A constant field is the amplitude of k = 0: one mode instead of every point.
-            real[(0,) * len(rows)] += self.bias.to(dtype)
-        return real, imaginary
+    def _by_products(self, grid: Sequence[int], shape: Sequence[int]) -> bool:
+        if self.transform != "auto":
+            return self.transform == "matmul"
+        return all(band_matmul.pays(points, self.modes) for points in (grid, shape))
 
     def _check_input(self, x: Tensor, shape: tuple[int, ...]) -> None:
         dims = len(self.modes)
@@ -146,6 +148,18 @@ class SpectralConv(nn.Module):
     def to_neuraloperator(self) -> dict[str, Tensor]:
         """State dict for a `neuralop` SpectralConv of the same sizes."""
         return neuraloperator.state_dict_of(self)
+
+
+def to_matmul(model: nn.Module) -> nn.Module:
+    """The same model, all spectral convolutions of which use products with real matrices.
+
+    Such a model has no complex tensor inside, whatever the grid: the form for compilers and
+    exporters.
+    """
+    for module in model.modules():
+        if isinstance(module, SpectralConv):
+            module.transform = "matmul"
+    return model
 
 
 def stored_rows(grid: Sequence[int], modes: Sequence[int]) -> tuple[tuple[int, ...], ...]:

@@ -276,15 +276,17 @@ class _Padding:
         return [(n if self.both_sides else 0, n) for n in added]
 
     def pad(self, v: Tensor) -> Tensor:
-        widths = self._widths(v.shape[2:])
-        # torch counts axes from the last one.
-        flat = [n for before_after in reversed(widths) for n in before_after]
-        return F.pad(v, flat) if any(flat) else v
+        return _padded(v, self._widths(v.shape[2:]))
 
     def crop(self, v: Tensor, grid: Sequence[int]) -> Tensor:
-        for axis, (n, (before, _)) in enumerate(zip(grid, self._widths(grid), strict=True)):
-            v = v.narrow(axis + 2, before, n)
-        return v
+        # Not by slices, whose gradient is contiguous whatever the memory format of v.
+        return _padded(v, [(-before, -after) for before, after in self._widths(grid)])
+
+
+def _padded(v: Tensor, widths: Sequence[tuple[int, int]]) -> Tensor:
+    # torch counts axes from the last one.
+    flat = [n for before_after in reversed(widths) for n in before_after]
+    return F.pad(v, flat) if any(flat) else v
 
 
 def _skip(kind: Skip | None, width: int) -> nn.Module | None:

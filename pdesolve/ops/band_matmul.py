@@ -15,8 +15,8 @@ from torch import Tensor
 
 from .band import kept
 from .band_matrices import analysis, synthesis
+from .kernels import Parts
 from .memory import is_channels_last
-from .pairs import Parts
 
 
 def lowest_modes(x: Float[Tensor, "b c *grid"], modes: Sequence[int]) -> Parts:
@@ -43,9 +43,17 @@ def field_of_modes(
     grid: Sequence[int],
     shape: Sequence[int],
     *,
+    constant: Float[Tensor, " c"] | None = None,
     channels_last: bool = False,
 ) -> Float[Tensor, "b c *shape"]:
-    """Real field of these coefficients, as `band.field_of_modes`; channels-last if asked for."""
+    """Real field of these coefficients, as `band.field_of_modes`.
+
+    Args:
+        parts: real and imaginary parts (*k, b, c).
+        modes, grid, shape: as there.
+        constant: number to add to each channel.
+        channels_last: memory format of the result.
+    """
     dims = len(modes)
     real, imaginary = parts
     for axis in range(dims - 1):
@@ -54,12 +62,21 @@ def field_of_modes(
     to = (0, -1) if channels_last else (0, 1)
     x = torch.stack([part.movedim((-2, -1), to) for part in (real, imaginary)], first + dims - 1)
     x = x.flatten(first + dims - 1, first + dims)
+    if constant is not None:
+        # The amplitude of k = 0, which comes first on all axes: one mode instead of every point.
+        zero = x.movedim(1, -1) if not channels_last else x
+        zero[(slice(None), *[0] * dims)] += constant
     for axis in range(dims):
         last = axis == dims - 1
         highest = _highest(grid[axis], modes[axis], last)
         matrix = synthesis(shape[axis], highest, grid[axis], last=last, like=x)
         x = _along(matrix, x, first + axis)
     return x.movedim(-1, 1) if channels_last else x
+
+
+def pays(points: Sequence[int], modes: Sequence[int]) -> bool:
+    """Whether products with matrices are expected to be faster than FFTs."""
+    return True
 
 
 def _highest(points: int, modes: int, last: bool) -> int:

@@ -15,7 +15,7 @@ def is_channels_last(x: Float[Tensor, "b c *grid"]) -> bool:
     >>> is_channels_last(x), is_channels_last(to_channels_last(x))
     (False, True)
     """
-    return x.stride(1) == 1 and x.movedim(1, -1).is_contiguous()
+    return x.stride(1) == 1
 
 
 def to_channels_last(x: Float[Tensor, "b c *grid"]) -> Float[Tensor, "b c *grid"]:

@@ -8,11 +8,10 @@ LIKE = torch.empty((), dtype=torch.float64)
 
 
 @pytest.mark.parametrize("points", [1, 7, 8])
-@pytest.mark.parametrize("last", [False, True])
-def test_synthesis_undoes_analysis_if_all_modes_are_kept(points, last):
+def test_synthesis_undoes_analysis_if_all_modes_are_kept(points):
     highest = points // 2
-    back = synthesis(points, highest, points, last=last, like=LIKE)
-    identity = back @ analysis(points, highest, last=last, like=LIKE)
+    back = synthesis(points, highest, points, last=True, like=LIKE)
+    identity = back @ analysis(points, highest, last=True, like=LIKE)
     torch.testing.assert_close(identity, torch.eye(points, dtype=LIKE.dtype), rtol=0, atol=1e-14)
 
 

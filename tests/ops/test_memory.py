@@ -22,7 +22,12 @@ def test_torchs_own_channels_last_is_recognised(shape):
     assert is_channels_last(torch.ones(shape).to(memory_format=memory_format))
 
 
+def test_a_part_of_the_grid_has_the_format_of_the_whole():
+    x = torch.ones(2, 3, 4, 4)
+    assert is_channels_last(to_channels_last(x)[..., 1:, ::2])
+    assert not is_channels_last(x[..., 1:, ::2])
+
+
 def test_a_converted_field_is_not_copied_again():
     x = to_channels_last(torch.ones(2, 3, 4, 4))
     assert to_channels_last(x).data_ptr() == x.data_ptr()
-    assert not is_channels_last(x[..., ::2])
