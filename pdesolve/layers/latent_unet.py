@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .channels_last import channels_last
 from .spectral_tokens import NeuralSpectralBlock
 
 ScaleNorm = Literal["batch", "instance"]
@@ -89,6 +90,7 @@ class LatentUNet(nn.Module):
             ValueError: the coarsest scale has a single number to take statistics of.
         """
         self._check(x)
+        x = channels_last(x)
         skips = []
         for scale, convolution in enumerate(self.encoder):
             x = convolution(POOL[self.dims](x, 2) if scale else x)

@@ -87,11 +87,14 @@ class NeuralSpectralBlock(nn.Module):
         return _field(s + decoded.flatten(2), x.shape, patch)
 
     def _series(self, x: Float[Tensor, "b h t e"]) -> Float[Tensor, "b h t e"]:
+        # Numbers of a channel side by side: one product of matrices per channel then sums the
+        # waves, in half the time of a sum over a last axis.
+        channels = x.permute(1, 3, 0, 2)
         m = torch.arange(self.basis, dtype=x.dtype, device=x.device) * (math.pi / self.basis)
-        phases = x[..., None] * m
-        waves = torch.cat([phases[..., self.first_sine :].sin(), phases.cos()], -1)
-        weights = self.series.unflatten(0, (self.heads, 1, -1))
-        return (waves * weights).sum(-1)
+        phases = m[:, None] * channels.reshape(self.width, 1, -1)
+        sines, cosines = self.series[:, None].split([self.basis - self.first_sine, self.basis], -1)
+        y = torch.bmm(sines, phases[:, self.first_sine :].sin()) + torch.bmm(cosines, phases.cos())
+        return y.reshape(channels.shape).permute(2, 0, 3, 1)
 
 
 def _patches(x: Tensor, patch: Sequence[int]) -> Tensor:

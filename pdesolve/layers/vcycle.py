@@ -4,11 +4,11 @@ import itertools
 from collections.abc import Sequence
 from typing import Any, Literal, cast
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from .boundary import Boundary, boundaries, mirror, wrap
+from .channels_last import channels_last
 from .field_norm import FieldNorm, Norm
 
 Transfer = Literal["boundary", "zero", "unpadded"]
@@ -21,8 +21,6 @@ TRANSPOSED: dict[int, Any] = {
     2: nn.ConvTranspose2d,
     3: nn.ConvTranspose3d,
 }
-# By the number of axes of the tensor, batch and channel included.
-MEMORY_FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 class VCycle(nn.Module):
@@ -218,7 +216,7 @@ class _Level(nn.Module):
     def _step(self, u: Tensor | None, f: Tensor, step: int) -> Tensor:
         smoother = self.smoothers[0 if self.share == "both" else step]
         if u is None:
-            return _channels_last(smoother(f))
+            return channels_last(smoother(f))
         operator = self.operators[0 if self.share else step - self.starts]
         # Two neighbours for A leave one for S: u is continued once for both.
         return u + smoother(f - operator(wrap(u, self.boundary, 2)))
@@ -289,14 +287,6 @@ class _Prolongation(nn.Module):
             # A cut that cuts nothing would still cost its gradient a copy.
             u = u if u.shape[axis] == n else u.narrow(axis, 0, n)
         return u
-
-
-def _channels_last(u: Tensor) -> Tensor:
-    """The field with its channels last in memory, where convolutions are fastest."""
-    # A field of one channel is in both orders at once, and torch then takes the other one.
-    if u.ndim not in MEMORY_FORMATS:
-        return u
-    return u.contiguous(memory_format=MEMORY_FORMATS[u.ndim])
 
 
 def _shapes(

@@ -157,7 +157,7 @@ class LSM(nn.Module):
         v = self.body(self._pad(self.lifting(v), padding), patch)
         for axis, n in enumerate(grid, start=2):
             v = v.narrow(axis, 0, n)
-        return self.projection(v)
+        return self.projection(v).contiguous()
 
     def _fit(self, grid: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Points per axis of a patch, and those to be added."""
