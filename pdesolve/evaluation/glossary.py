@@ -49,12 +49,24 @@ GLOSSARY: dict[str, tuple[str, str]] = {
         "of the truth on the training grid, interpolated: what the rival cannot get below",
     ),
     "interpolated_truth_h1": ("Relative H1 error of interpolation", "the same with gradients"),
+    "midpoint": (
+        "Residual of the equation",
+        "between the nodes, relative to its largest term; the solution was chosen by it",
+    ),
+    "boundary": ("Misfit of the boundary data", "largest one, relative to the solution"),
+    "candidates": ("Candidates", "priors that were tried"),
     "parameters": ("Parameters", "real numbers that were learned"),
     "seconds": ("Seconds", "time of the run"),
 }
 
+# Where figures come from that are of no test set.
+_PLACES = {"error": "Against the exact solution", "residual": "Against the problem itself"}
+
 REFERENCES: dict[str, str] = {
     "training mean": "the mean of the training targets, whatever the input",
+    "Chebyshev collocation": "polynomials on as many nodes, denser at the walls",
+    "finite differences": "of second order on the same nodes",
+    "published GP-HM": "the best logged error of Fang et al. 2024, picked by looking at the truth",
     "persistence": "the last input frame, taken for all later ones",
     "interpolation": "predict on the training grid, then interpolate to this one",
 }
@@ -86,6 +98,8 @@ def place(name: str) -> str:
     if "/" not in name:
         return "The run"
     split, _, points = name.split("/", 1)[0].partition("@")
+    if split in _PLACES:
+        return _PLACES[split]
     rolled = " in rollouts" if name.split("/")[1] == "rollout" else ""
     title = f"{split.replace('_', ' ').capitalize()} set{rolled}"
     if not points:

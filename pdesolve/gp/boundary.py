@@ -79,7 +79,7 @@ class Functional:
         at = torch.tensor([self.position], dtype=torch.float64, device=device)
         return sum(c * basis(at, order)[0] for order, c in self.terms.items())
 
-    def data(self, points: Sequence[Float[Tensor, " n"]]) -> Float[Tensor, "*face"]:
+    def data(self, points: Sequence[Float[Tensor, "_"]]) -> Float[Tensor, "*face"]:
         """Return the value on the face, at the points of the other axes."""
         at = points[0].new_tensor([self.position])
         places = [at if j == self.axis else x for j, x in enumerate(points)]

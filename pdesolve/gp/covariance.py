@@ -49,6 +49,11 @@ class Sections:
         return sections(self.kernel, x, self.nodes, order) @ self.whitening
 
     @property
+    def rank(self) -> int:
+        """Number of features: of nodes, but for eigenvalues that are rounding."""
+        return self.whitening.shape[1]
+
+    @property
     def top(self) -> float:
         """Angular frequency that the nodes resolve, which scales boundary conditions."""
         return math.pi / float(self.nodes[1] - self.nodes[0])

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -12,6 +12,7 @@ from torch import Tensor
 from ..ops.kronecker import apply
 
 
+@runtime_checkable
 class Basis(Protocol):
     """Functions of one axis, such as `Features`."""
 
@@ -42,7 +43,7 @@ class Expansion:
     core: Float[Tensor, "*r"]
 
     def __call__(
-        self, points: Sequence[Float[Tensor, " n"]], orders: Sequence[int] | None = None
+        self, points: Sequence[Float[Tensor, "_"]], orders: Sequence[int] | None = None
     ) -> Float[Tensor, "*n"]:
         """Return u, or a derivative of it, on the tensor product of the points of each axis.
 
@@ -66,7 +67,7 @@ class Expansion:
         return value
 
     def blocks(
-        self, points: Sequence[Float[Tensor, " n"]], orders: Sequence[tuple[int, ...]]
+        self, points: Sequence[Float[Tensor, "_"]], orders: Sequence[tuple[int, ...]]
     ) -> Iterator[tuple[slice, list[Tensor], Float[Tensor, "k *n"]]]:
         """Yield derivatives on a tensor product of points, some rows of the first axis at a time.
 

@@ -90,7 +90,7 @@ class GridPrior(nn.Module):
 
     def __init__(
         self,
-        nodes: Sequence[Float[Tensor, " n"]],
+        nodes: Sequence[Float[Tensor, "_"]],
         *,
         name: KernelName = "student_t",
         components: int = 30,

@@ -18,7 +18,7 @@ Given = float | Tensor | Callable[..., Tensor]
 def known_values(
     fields: Mapping[str, Given],
     wanted: Sequence[tuple[str, tuple[int, ...]]],
-    points: Sequence[Float[Tensor, " n"]],
+    points: Sequence[Float[Tensor, "_"]],
 ) -> Float[Tensor, "q *n"]:
     """Return derivatives of fields on the tensor product of the points of each axis.
 
@@ -34,7 +34,7 @@ def known_values(
 
 
 def field_values(
-    field: Given, orders: tuple[int, ...], points: Sequence[Float[Tensor, " n"]]
+    field: Given, orders: tuple[int, ...], points: Sequence[Float[Tensor, "_"]]
 ) -> Float[Tensor, "*n"]:
     """Return one derivative of one field on the tensor product of the points."""
     shape = tuple(len(x) for x in points)

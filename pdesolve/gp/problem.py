@@ -47,15 +47,15 @@ class Problem:
         """Where everything is computed."""
         return self.axes[0].nodes.device
 
-    def known(self, points: Sequence[Float[Tensor, " n"]]) -> Float[Tensor, "q *n"]:
+    def known(self, points: Sequence[Float[Tensor, "_"]]) -> Float[Tensor, "q *n"]:
         """Return what the residual reads of the given fields, at a tensor product of points."""
         return known_values(self.fields, self.jet.known_orders, points)
 
-    def zero(self, points: Sequence[Float[Tensor, " n"]]) -> Float[Tensor, "k *n"]:
+    def zero(self, points: Sequence[Float[Tensor, "_"]]) -> Float[Tensor, "k *n"]:
         """Return the derivatives of u = 0 at a tensor product of points."""
         return points[0].new_zeros(len(self.jet.orders), *(len(x) for x in points))
 
-    def source(self, points: Sequence[Float[Tensor, " n"]]) -> Float[Tensor, "*n"]:
+    def source(self, points: Sequence[Float[Tensor, "_"]]) -> Float[Tensor, "*n"]:
         """Return f = -R(0), what the equation asks of a solution of its homogeneous part."""
         return -self.jet.value(self.zero(points), self.known(points))
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -27,6 +27,7 @@ _PSEUDO_INVERSE = 1e-12
 _FINER = 4
 
 
+@runtime_checkable
 class RankedBasis(Basis, Protocol):
     """A basis that knows how many functions it has."""
 

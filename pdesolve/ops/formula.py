@@ -46,7 +46,11 @@ class Formula:
         result = evaluate(self._expression, dict(zip(self.names, values, strict=True)))
         if isinstance(result, Tensor):
             return result
-        return torch.full_like(values[0], result) if values else torch.tensor(result).double()
+        return (
+            torch.full_like(values[0], result)
+            if values
+            else torch.tensor(result, dtype=torch.float64)
+        )
 
     def __repr__(self) -> str:
         return f"Formula({self.text!r}, {self.names})"
@@ -95,7 +99,9 @@ def evaluate(expression: Expression, values: Mapping[str, Any]) -> Any:
 def _applied(operation: str, operands: list[Any]) -> Any:
     if operation in _FUNCTIONS:
         (x,) = operands
-        return _FUNCTIONS[operation](x if isinstance(x, Tensor) else torch.tensor(x).double())
+        return _FUNCTIONS[operation](
+            x if isinstance(x, Tensor) else torch.tensor(x, dtype=torch.float64)
+        )
     a, b = operands
     match operation:
         case "+":

@@ -1,0 +1,187 @@
+"""The published problems, blind, and what a solve says when it cannot be trusted."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from pdesolve import ConvergenceError, Grid
+from pdesolve.gp import cauchy, dirichlet, neumann, robin, solve
+from pdesolve.gp.manufactured import Manufactured, error
+from pdesolve.pde import Poisson
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "problem"
+PUBLISHED = [
+    "poisson_1d_single_sin", "poisson_1d_sin_cos", "poisson_1d_x_time_sinx", "poisson_1d_mix_sin",
+    "poisson_1d_x2_add_sinx", "allencahn_1d_single_sin", "allencahn_1d_sin_cos",
+    "poisson_2d_sin_sin", "poisson_2d_sin_cos", "poisson_2d_sin_add_cos",
+    "allencahn_2d_mix_sincos", "advection_sin",
+]  # fmt: skip
+# Figures of residuals that the solver reached when it was first written, rounded up.
+HELD_OUT = {
+    "chirp": 1e-6, "runge": 1e-6, "kink": 1e-4, "exp_sin": 1e-3, "incommensurate": 1e-10,
+    "helmholtz_1d": 1e-10, "boundary_layer": 1e-9, "beam": 1e-8, "allencahn_1d_strong": 1e-6,
+    "two_scales": 1e-10, "allencahn_2d_curved": 1e-9, "helmholtz_2d": 1e-8,
+    "mixed_derivative": 1e-10, "heat": 1e-10, "wave": 1e-9, "poisson_3d": 1e-9,
+}  # fmt: skip
+QUICK = [
+    (name, spacing)
+    for spacing in (1.83, 2.17, 2.61)
+    for name in ("poisson_1d_sin_cos", "poisson_1d_mix_sin", "poisson_1d_x2_add_sinx",
+                 "poisson_2d_sin_add_cos", "advection_sin")
+]  # fmt: skip
+SLOW = [(name, s) for s in (1.83, 2.17, 2.61) for name in PUBLISHED if (name, s) not in QUICK]
+
+
+def problem(name):
+    return instantiate(OmegaConf.load(CONFIGS / f"{name}.yaml"), _convert_="all")
+
+
+def solved(given, **options):
+    data = {"source": given.source, "boundary": given.boundary, "tolerance": given.tolerance}
+    return solve(given.residual, given.grid, **(data | options))
+
+
+@pytest.mark.parametrize(
+    ("name", "spacing"), [*QUICK, *(pytest.param(*c, marks=pytest.mark.slow) for c in SLOW)]
+)
+def test_published_problem_is_solved_blind_below_the_published_error(name, spacing, device):
+    given = problem(name)
+    solution = solved(given, spacing=spacing, device=device)
+    found = error(
+        lambda points: solution.at([p.to(device) for p in points]), given.exact, given.grid
+    )
+    assert bool(solution.converged)
+    assert found <= 1e-9
+    assert found < given.reference
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "incommensurate", "helmholtz_1d", "helmholtz_2d", "mixed_derivative", "heat", "wave", "beam",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in
+          ("chirp", "runge", "kink", "exp_sin", "boundary_layer", "allencahn_1d_strong",
+           "two_scales", "allencahn_2d_curved", "poisson_3d")),
+    ],
+)  # fmt: skip
+def test_held_out_problem_is_solved_to_its_figure(name):
+    given = problem(name)
+    solution = solved(given)
+    assert bool(solution.converged)
+    assert error(solution.at, given.exact, given.grid) <= HELD_OUT[name]
+
+
+@pytest.mark.parametrize("points", [110, 130])
+def test_misaligned_waves_at_the_promised_resolution(points):
+    # 7.3 π: no whole number of waves; 130 points are 2.43 points per wavelength of the faster one.
+    given = Manufactured("u_xx", "sin(53.5*2*pi*x)", [points])
+    solution = solved(given, raise_on_failure=False)
+    found = error(solution.at, given.exact, given.grid)
+    assert found < 1e-6 if points == 130 else (found < 1e-6 or not bool(solution.converged))
+
+
+def test_a_grid_below_nyquist_is_flagged():
+    given = Manufactured("u_xx", "sin(6*x)*cos(100*x)", [200], "2*pi")
+    with pytest.raises(ConvergenceError, match=r"residual between the nodes is .* refine"):
+        solved(given)
+
+
+def test_value_lies_on_the_grid_and_figures_have_no_batch():
+    given = Manufactured("u_xx + u_yy", "sin(9*x)*cos(7*y)", [40, 35], [1.0, 2.0], axes="xy")
+    solution = solved(given)
+    truth = given.exact(*given.grid.coordinates())
+    assert solution.value.shape == (1, 40, 35)
+    assert solution.converged.shape == solution.stats["residual"].shape == ()
+    torch.testing.assert_close(solution.value[0], truth, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("orders", [(1, 0), (0, 2), (1, 1)])
+def test_derivatives_anywhere_are_those_of_the_truth(orders):
+    given = Manufactured("u_xx + u_yy", "sin(9*x)*cos(7*y)", [60, 55], axes="xy")
+    x, y = torch.tensor([0.11, 0.77]).double(), torch.tensor([0.05, 0.5, 0.99]).double()
+    truth = given.exact.derivative(orders)(x[:, None], y[None])
+    torch.testing.assert_close(solved(given).at([x, y], orders), truth, rtol=1e-7, atol=1e-7)
+
+
+def test_neumann_and_robin_faces():
+    # u = sin(9x + 0.3) on [0, 2]: outward slope -9 cos 0.3 on the left, 2u + 3u' on the right.
+    u = Manufactured("u_xx", "sin(9*x + 0.3)", [90], 2.0)
+    end = torch.tensor(18.3).double()
+    boundary = {
+        (0, "low"): neumann(float(-9 * torch.cos(torch.tensor(0.3).double()))),
+        (0, "high"): robin(2.0, 3.0, float(2 * end.sin() + 27 * end.cos())),
+    }
+    solution = solve(u.residual, u.grid, source=u.source, boundary=boundary)
+    assert error(solution.at, u.exact, u.grid) < 1e-11
+
+
+@pytest.mark.parametrize("shape", [(64,), (48, 45), (24, 25, 27)])
+def test_periodic_box_has_the_mean_removed(shape):
+    d = len(shape)
+    given = Poisson(dims=d).manufactured(Grid(shape, 1.0, True))
+    solution = solve(Poisson(dims=d), Grid(shape, 1.0, True), source=given["source"][0])
+    found = solution.value - solution.value.mean()
+    torch.testing.assert_close(found, given["solution"], rtol=0, atol=1e-8)
+
+
+def test_stored_source_serves_like_a_function():
+    given = Manufactured("u_xx", "sin(30*x) + x**2", [120])
+    stored = given.source(*given.grid.coordinates())
+    solution = solve(given.residual, given.grid, source=stored, boundary=given.boundary)
+    assert error(solution.at, given.exact, given.grid) < 1e-10
+
+
+def test_variable_coefficients_by_iteration():
+    def equation(d, u, *, source, coefficient):
+        flux = d(coefficient, (1, 0)) * d(u, (1, 0)) + d(coefficient, (0, 1)) * d(u, (0, 1))
+        return d(coefficient, (0, 0)) * (d(u, (2, 0)) + d(u, (0, 2))) + flux - d(source, (0, 0))
+
+    def a(x, y):
+        return 1.5 + torch.sin(3 * x + y)
+
+    def exact(x, y):
+        return torch.sin(9 * x) * torch.cos(7 * y)
+
+    def source(x, y):
+        slope = torch.cos(3 * x + y)
+        ux, uy = 9 * torch.cos(9 * x) * torch.cos(7 * y), -7 * torch.sin(9 * x) * torch.sin(7 * y)
+        return -130 * a(x, y) * exact(x, y) + 3 * slope * ux + slope * uy
+
+    grid = Grid((50, 60), (1.0, 1.0), False)
+    solution = solve(equation, grid, source=source, boundary=exact, fields={"coefficient": a})
+    assert error(solution.at, exact, grid) < 1e-9
+
+
+def test_cauchy_data_of_an_elliptic_equation_warn_that_they_are_ill_posed():
+    given = Manufactured("u_xx + u_yy", "sin(9*x)*cos(7*y)", [40, 40], axes="xy",
+                         conditions=["cauchy", "dirichlet"])  # fmt: skip
+    with pytest.warns(UserWarning, match="ill-posed; give data at both ends"):
+        solved(given, raise_on_failure=False)
+
+
+@pytest.mark.parametrize(
+    ("boundary", "message"),
+    [
+        ({(0, "low"): dirichlet(0.0)}, "axis 0 has 1 conditions, expected 2"),
+        ({(0, "low"): cauchy(0.0, 0.0), (0, "high"): dirichlet()}, "axis 0 has 3 conditions"),
+        ({(1, "low"): dirichlet(0.0)}, "boundary has the face"),
+        (torch.zeros(4), "boundary"),
+    ],
+)
+def test_wrong_boundary_data_are_refused(boundary, message):
+    with pytest.raises(ValueError, match=message):
+        solve(Poisson(dims=1), Grid((32,), 1.0, False), source=1.0, boundary=boundary)
+
+
+def test_an_indefinite_linearisation_is_told():
+    # Δu + u(u² - 1) at u = 2 on a box of length 4: u'' + 11u has eigenvalues of both signs.
+    given = Manufactured("u_xx + u*(u**2 - 1)", "2 + 0.1*sin(3*x)", [60], 4.0)
+    assert "indefinite" in solved(given).message
+
+
+def test_a_definite_linearisation_is_not():
+    given = Manufactured("u_xx - u*(u**2 + 1)", "2 + 0.1*sin(3*x)", [60], 4.0)
+    assert solved(given).message == "converged"
