@@ -22,6 +22,9 @@ from .loaders import split as split
 from .manifest import write_manifest as write_manifest
 from .member import Member as Member
 from .mixture import Mixture as Mixture
+from .point_set import PointSet as PointSet
+from .point_set import from_cartesian_product as from_cartesian_product
+from .point_set import from_triples as from_triples
 from .reader import open_dataset as open_dataset
 from .spec import DatasetSpec as DatasetSpec
 from .spec import FieldSpec as FieldSpec

@@ -1,13 +1,16 @@
 """Order and divide samples: who sees which sample when, as a function of seed and epoch alone."""
 
 from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 import numpy as np
 
 from ..batch import Batch
+from .data import Data
 from .dataset import Dataset
 from .errors import SplitError
-from .mixture import Data, Mixture
+from .mixture import Mixture
+from .point_set import PointSet
 
 
 class Loader:
@@ -73,9 +76,12 @@ class Loader:
             yield self.dataset.batch(order[start : start + self.batch_size])
 
 
+Divisible = TypeVar("Divisible", Dataset, PointSet)
+
+
 def split(
-    dataset: Dataset, sizes: Mapping[str, int], *, seed: int | None = None
-) -> dict[str, Dataset]:
+    dataset: Divisible, sizes: Mapping[str, int], *, seed: int | None = None
+) -> dict[str, Divisible]:
     """Divide a dataset into disjoint parts: all items of a stored sample come into one of them.
 
     Args:

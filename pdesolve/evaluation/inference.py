@@ -48,7 +48,8 @@ def predictions(
         batch = batch if device is None else batch.to(device)
         with _evaluating(module):
             arguments = () if batch.condition is None else (batch.condition,)
-            prediction = model(batch.x, *arguments)
+            where = {} if batch.points is None else {"points": batch.points}
+            prediction = model(batch.x, *arguments, **where)
         if prediction.shape != batch.y.shape:
             # Broadcasting would give a number, and the wrong one.
             raise ValueError(

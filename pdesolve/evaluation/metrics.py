@@ -41,7 +41,7 @@ def evaluate(
             batches go where the module is.
 
     Returns:
-        l2, h1, max, band_low, band_mid, band_high, residual, residual_of_truth: means over samples
+        l2, h1, max (l2 and max alone at scattered points), band_low, band_mid, band_high, residual, residual_of_truth: means over samples
         of the errors that `per_sample` defines; l2_std: standard deviation of l2 over the samples;
         l2_worst, worst_sample: the largest l2 and its index; samples: how many.
 
@@ -126,6 +126,8 @@ def _errors(batch: Batch, prediction: Tensor) -> dict[str, Tensor]:
         "l2": RelativeL2().per_sample(prediction, target, mask=mask),
         "max": norms.relative_lp(prediction, target, p=math.inf, mask=mask),
     }
+    if batch.grid is None:
+        return errors
     error = prediction - target
     if mask is None:
         errors["h1"] = Sobolev(1).per_sample(prediction, target, grid=batch.grid)

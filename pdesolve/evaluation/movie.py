@@ -57,7 +57,7 @@ def rollout_gif(
     )
     names = [quantity(name) for name in plan.dataset.output_names[: plan.width]]
     units = {quantity(name): unit for name, unit in dataset.units.items()}
-    return gif(truth, guess, plan.times, grid=batch.grid, names=Names((), names, units))
+    return gif(truth, guess, plan.times, grid=batch.uniform_grid, names=Names((), names, units))
 
 
 def gif(

@@ -68,16 +68,16 @@ def samples_figure(batch: Batch, *, names: Names) -> "Figure":
     fields = [(name, batch.x[:, i], canvas.INPUT_MAP) for i, name in enumerate(names.inputs)]
     fields += [(name, batch.y[:, i], canvas.FIELD_MAP) for i, name in enumerate(names.outputs)]
     fields, rows = fields[:MAX_COLUMNS], min(len(batch), MAX_ROWS)
-    if batch.grid.dims == 1:
+    if batch.uniform_grid.dims == 1:
         figure, all_axes = _line_axes(rows, len(fields), "")
     else:
-        plane = planes(batch.grid)[0]
+        plane = planes(batch.uniform_grid)[0]
         figure, all_axes = _map_axes([plane] * rows, len(fields), "")
     for row, column in np.ndindex(all_axes.shape):
         axes, (name, field, colours) = all_axes[row, column], fields[column]
         title = name.replace("_", " ")
-        if batch.grid.dims == 1:
-            position = draw_line(axes, batch.grid, names, name, title=title)
+        if batch.uniform_grid.dims == 1:
+            position = draw_line(axes, batch.uniform_grid, names, name, title=title)
             axes.plot(position, array(field[row]), color=canvas.PREDICTION)
         else:
             draw_map(

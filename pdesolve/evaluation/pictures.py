@@ -164,12 +164,12 @@ def _sample_picture(
         batch.x[0],
         batch.y[0],
         prediction[0],
-        grid=batch.grid,
+        grid=batch.uniform_grid,
         names=_names(dataset),
         title=f"{kind.capitalize()} sample, number {index}: {error}",
     )
     place = {"worst": "largest", "median": "middle", "best": "smallest"}[kind]
-    points = " × ".join(map(str, batch.grid.shape))
+    points = " × ".join(map(str, batch.uniform_grid.shape))
     caption = (
         f"Sample {index} on {points} points, the {place} error of {len(l2)}. Truth and prediction "
         f"share a scale, the error has its own."

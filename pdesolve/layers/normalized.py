@@ -58,9 +58,18 @@ class Normalized(nn.Module):
         self.register_buffer("y_std", torch.where(y_std == 0, 1.0, y_std).to(dtype))
 
     def forward(
-        self, x: Float[Tensor, "b c_in *grid"], condition: Float[Tensor, "b p"] | None = None
+        self,
+        x: Float[Tensor, "b c_in *sensors"],
+        condition: Float[Tensor, "b p"] | None = None,
+        *,
+        points: Float[Tensor, "... n d"] | None = None,
     ) -> Float[Tensor, "b c_out *grid"]:
         """Physical prediction for physical input.
+
+        Args:
+            x: input fields.
+            condition: parameters of each sample, for an operator that takes some.
+            points: where the output is wanted, for an operator of scattered points.
 
         Raises:
             ValueError: x or the operator's output has other channels than the statistics.
@@ -68,7 +77,8 @@ class Normalized(nn.Module):
         _check_channels("x", x, self.x_mean)
         x = (x - _along(x, self.x_mean)) / _along(x, self.x_std)
         # An operator without conditions need not have the argument.
-        y = self.operator(x) if condition is None else self.operator(x, condition)
+        given = (x,) if condition is None else (x, condition)
+        y = self.operator(*given) if points is None else self.operator(*given, points=points)
         _check_channels("the operator's output", y, self.y_mean)
         return y * _along(y, self.y_std) + _along(y, self.y_mean)
 

@@ -191,18 +191,24 @@ class DeepONet(nn.Module):
         return model
 
     def forward(
-        self, x: Float[Tensor, "b c_in *grid"], condition: Float[Tensor, "b p"] | None = None
+        self,
+        x: Float[Tensor, "b c_in *sensors"],
+        condition: Float[Tensor, "b p"] | None = None,
+        *,
+        points: Float[Tensor, "*b n d"] | None = None,
     ) -> Float[Tensor, "b c_out *grid"]:
-        """Output fields at the nodes of the domain.
+        """Output fields at the nodes of the domain, or values at points, which `at` describes.
 
         Raises:
             ValueError: x is not on the sensors, has other channels, or there is no domain; the
                 condition has other parameters than `condition_dim`.
         """
+        if points is not None:
+            return self.at(x, points, condition)
         if self.domain is None:
             raise ValueError(
                 "points are missing, expected those where the output is wanted, since the "
-                "operator has no domain: call at(x, points)"
+                "operator has no domain: pass points=..."
             )
         return self.at(x, self.points.nodes(x), condition).unflatten(2, self.domain.shape)
 

@@ -16,6 +16,7 @@ from .optimizers import LBFGS as LBFGS
 from .optimizers import AdamW as AdamW
 from .optimizers import Muon as Muon
 from .patchwise import Patchwise as Patchwise
+from .random_points import RandomPoints as RandomPoints
 from .schedules import OneCycle as OneCycle
 from .schedules import StepDecay as StepDecay
 from .schedules import Torch as Torch

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..batch import Batch
-from ..datasets.mixture import Data
+from ..datasets.data import Data
 from ..grid import Grid, Symmetry
 
 Field = Float[Tensor, "b c *grid"]
@@ -53,6 +53,11 @@ class GridSymmetries:
 
     def check(self, dataset: Data) -> None:
         """Refuse a dataset whose samples have no such symmetry."""
+        grid = dataset.grid
+        if grid is None:
+            raise ValueError(
+                "GridSymmetries with scattered points, expected a grid: train without augmentation"
+            )
         vectors = [n for n in (*dataset.input_names, *dataset.output_names) if _is_component(n)]
         if vectors:
             raise ValueError(
@@ -64,20 +69,20 @@ class GridSymmetries:
                 f"dataset has {len(dataset.times)} times, expected a steady problem: time cannot "
                 f"be reflected; train without augmentation"
             )
-        if self.approximate_reflection and not any(map(_is_offset, *_axes(dataset.grid))):
+        if self.approximate_reflection and not any(map(_is_offset, *_axes(grid))):
             raise ValueError(
                 "approximate_reflection is True, expected False on a grid without an axis that "
                 "starts at an offset below half a spacing: its exact symmetries are all there are"
             )
-        if len(self._views(dataset.grid)) == 1:
+        if len(self._views(grid)) == 1:
             raise ValueError(
-                f"grid {dataset.grid.as_dict()} has no symmetry but the identity, expected one or "
+                f"grid {grid.as_dict()} has no symmetry but the identity, expected one or "
                 f"more: train without augmentation"
             )
 
     def __call__(self, batch: Batch, indices: Sequence[int], *, seed: int, epoch: int) -> Batch:
         """Return the batch with each sample seen through a random symmetry."""
-        views = self._views(batch.grid)
+        views = self._views(batch.uniform_grid)
         choices = random_choices(len(views), indices, seed=seed, epoch=epoch)
         x, y = torch.empty_like(batch.x), torch.empty_like(batch.y)
         mask = None if batch.mask is None else torch.empty_like(batch.mask)

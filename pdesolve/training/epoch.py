@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ..datasets import Loader
-from ..datasets.mixture import Data
+from ..datasets.data import Data
 from .checkpoint import Checkpoint, Checkpoints
 from .distributed import Place, all_sum
 from .progress import Bar

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..datasets.mixture import Data
+from ..datasets.data import Data
 from .recipe import Recipe
 
 # A run may move to another device, and may be kept differently.

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ..datasets import Loader
-from ..datasets.mixture import Data
+from ..datasets.data import Data
 from ..losses import RelativeL2
 from .augmentation import Augmentation
 from .checkpoint import Checkpoint, Checkpoints
@@ -69,11 +69,12 @@ def fit(
     for deterministic CUDA kernels. The caller's random state is neither used nor changed.
 
     Under torchrun each process calls `fit` with the same arguments: batches are split over the
-    processes, and the first of them writes the folder.
+    processes (or over groups of them, see `Settings.patch_processes`), and the first of them
+    writes the folder.
 
     Args:
         model: called with x, or with x and condition where the data have one.
-        train: what to learn from: a Dataset or a Mixture of several.
+        train: what to learn from: a Dataset, a Mixture of several, or a PointSet.
         valid: what to judge weights by, by their mean relative L2 error "valid/l2".
         folder: gets log.jsonl, tensorboard/ and checkpoints/; None keeps nothing on disk.
         loss: loss(prediction, target, *, grid, mask) -> mean over samples.

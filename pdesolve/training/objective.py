@@ -25,7 +25,8 @@ def predict(
     """Return the model's output for a batch, in the dtype of the target.
 
     Args:
-        model: called with x, or with x and condition where the batch has one.
+        model: called with x, or with x and condition where the batch has one, and with
+            points=... where its samples lie at scattered points.
         batch: what to predict.
         calls: of the model, each on the frames of those before it; their frames become channels.
         fixed: see `predicted_frames`.
@@ -52,7 +53,10 @@ def predicted_frames(
     def advance(x: Tensor) -> Tensor:
         # Foreign models, which know no condition, run as they are.
         given = (x,) if batch.condition is None else (x, batch.condition)
+        where = {} if batch.points is None else {"points": batch.points}
         # Under autocast the output is bfloat16, whose 8 bits would be all that the loss could see.
-        return model(*given).to(batch.y.dtype)
+        return model(*given, **where).to(batch.y.dtype)
 
+    if batch.points is not None:
+        return [advance(batch.x)]
     return frame_rollout([advance] * calls, batch.x, fixed=fixed, detach=detach)

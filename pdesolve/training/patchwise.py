@@ -42,7 +42,8 @@ class Patchwise:
         prediction = patches.cut(predict(model, batch), self.levels)
         target = patches.cut(batch.y, self.levels)
         mask = None if batch.mask is None else patches.cut(batch.mask, self.levels)
-        return loss(prediction, target, grid=_patch_grid(batch.grid, self.levels), mask=mask)
+        grid = _patch_grid(batch.uniform_grid, self.levels)
+        return loss(prediction, target, grid=grid, mask=mask)
 
 
 def _patch_grid(grid: Grid, levels: int) -> Grid:

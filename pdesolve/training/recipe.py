@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..datasets.mixture import Data
+from ..datasets.data import Data
 from .augmentation import Augmentation
 from .objective import Loss, Objective
 from .optimizers import MakeOptimizer

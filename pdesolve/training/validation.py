@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ..datasets.mixture import Data
+from ..datasets.data import Data
 from ..losses import RelativeL2
 from .distributed import Place, all_sum
 from .objective import predict
