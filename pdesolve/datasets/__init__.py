@@ -17,6 +17,7 @@ from .errors import TruncatedFileError as TruncatedFileError
 from .errors import UnknownFormatError as UnknownFormatError
 from .errors import UnsafeFileError as UnsafeFileError
 from .errors import UnsupportedDtypeError as UnsupportedDtypeError
+from .formats.point_clouds import open_point_clouds as open_point_clouds
 from .loaders import Loader as Loader
 from .loaders import split as split
 from .manifest import write_manifest as write_manifest

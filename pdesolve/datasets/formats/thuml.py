@@ -12,7 +12,7 @@ periodic. Positions in space are inputs, so derivatives on the grid are not deri
 The die's height does not depend on the second axis and is repeated along it. Plasticity's times are
 not in the file; they are frame numbers.
 
-Point clouds (elasticity: XY of shape (points, 2, N) and sigma) have no grid and are refused.
+Point clouds (elasticity) have no grid and are refused here: see `point_clouds`.
 
 Splits as published: pipe and airfoil train on the first 1000 samples and test on the next 200,
 plasticity trains on the first 900 and tests on the last 80; what is left over is "valid". Smaller
@@ -109,7 +109,7 @@ def _mesh(name: str, files: Sequence[Path], channels: Sequence[int] | None) -> S
             f"shapes { {file.name: held[file].shape for file in files} }",
             file=files[0].parent,
             allowed="points on a structured mesh; these are point clouds without a grid",
-            advice="interpolate them to a grid and call from_arrays with a mask",
+            advice="open them where they lie, with pdesolve.datasets.open_point_clouds",
         )
     if [len(solved), *map(len, placed.values()), len(files)] != [1, 1, 1, 3]:
         raise SchemaError(

@@ -123,7 +123,7 @@ def test_meshes_test_after_the_training_samples_and_plasticity_at_the_end():
 def test_point_clouds_are_refused(tmp_path):
     np.save(tmp_path / "Random_UnitCell_XY_10.npy", random(97, 2, 5))
     np.save(tmp_path / "Random_UnitCell_sigma_10.npy", random(97, 5))
-    with pytest.raises(SchemaError, match="these are point clouds without a grid: interpolate"):
+    with pytest.raises(SchemaError, match="these are point clouds without a grid: open them"):
         convert(sorted(tmp_path.glob("*.npy")), tmp_path / "set")
 
 
