@@ -101,19 +101,24 @@ class SpectralConv(nn.Module):
         # knows powers of two only.
         dtype = torch.promote_types(torch.promote_types(x.dtype, self.weight.dtype), torch.float32)
         with torch.autocast(x.device.type, enabled=False):
-            by = band_matmul if self._by_products(grid, shape) else band_fft
+            channels_last = is_channels_last(x)
+            by = band_matmul if self._by_products(grid, shape, channels_last) else band_fft
             parts = by.lowest_modes(x.to(dtype), self.modes)
             parts = self.weight.kernel(stored_rows(grid, self.modes), dtype)(parts)
             return by.field_of_modes(
                 parts, self.modes, grid, shape,
                 constant=None if self.bias is None else self.bias.to(dtype),
-                channels_last=is_channels_last(x),
+                channels_last=channels_last,
             )  # fmt: skip
 
-    def _by_products(self, grid: Sequence[int], shape: Sequence[int]) -> bool:
+    def _by_products(self, grid: Sequence[int], shape: Sequence[int], channels_last: bool) -> bool:
         if self.transform != "auto":
             return self.transform == "matmul"
-        return all(band_matmul.pays(points, self.modes) for points in (grid, shape))
+        # Compilers and exporters generate no code for complex numbers.
+        return torch.compiler.is_compiling() or all(
+            band_matmul.pays(points, self.modes, channels_last=channels_last)
+            for points in (grid, shape)
+        )
 
     def _check_input(self, x: Tensor, shape: tuple[int, ...]) -> None:
         dims = len(self.modes)

@@ -71,3 +71,14 @@ def test_float32_loses_less_than_a_millionth(grid, device, generator):
     y = band_matmul.field_of_modes(parts, modes, grid, grid)
     error = torch.linalg.vector_norm(y - expected) / torch.linalg.vector_norm(expected)
     assert error < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("grid", "modes", "channels_last", "expected"),
+    [((64, 64), (32, 32), True, True), ((64, 64), (32, 32), False, True),
+     ((64, 64), (64, 64), False, False), ((256, 256), (32, 32), False, True),
+     ((256, 256), (256, 256), True, False), ((4096,), (1024,), True, False),
+     ((64, 64, 64), (32, 32, 32), True, True), ((1,), (1,), False, True)],
+)  # fmt: skip
+def test_products_pay_where_few_modes_are_kept(grid, modes, channels_last, expected):
+    assert band_matmul.pays(grid, modes, channels_last=channels_last) == expected
