@@ -10,4 +10,5 @@ from .loss import Loss as Loss
 from .mean_square import MeanSquare as MeanSquare
 from .relative_l2 import RelativeL2 as RelativeL2
 from .sobolev import Sobolev as Sobolev
+from .truncated_h1 import TruncatedH1 as TruncatedH1
 from .weighted_sum import WeightedSum as WeightedSum

@@ -13,6 +13,7 @@ from .loop import FitResult as FitResult
 from .loop import fit as fit
 from .objective import one_step as one_step
 from .optimizers import LBFGS as LBFGS
+from .optimizers import Adam as Adam
 from .optimizers import AdamW as AdamW
 from .optimizers import Muon as Muon
 from .patchwise import Patchwise as Patchwise

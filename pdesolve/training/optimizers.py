@@ -16,6 +16,32 @@ MakeOptimizer = Callable[[nn.Module], Optimizer]
 
 
 @dataclass(frozen=True)
+class Adam:
+    """Adam whose weight decay is part of the gradient (Kingma and Ba 2015, arXiv:1412.6980).
+
+    Most published operators were trained by it. Where they minimise the sum of the losses of a
+    batch, decay λ there is λ / batch size with the mean losses here.
+
+    Args:
+        lr: learning rate.
+        weight_decay: λ; the gradient of λ/2 ‖weights‖² is added to that of the loss.
+        betas: decay of the first and of the second moment.
+    """
+
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+
+    def __call__(self, model: nn.Module) -> Optimizer:
+        """Return the optimiser of all parameters of the model."""
+        parameters = trainable(model)
+        fused = not any(p.is_complex() for p in parameters)
+        return torch.optim.Adam(
+            parameters, lr=self.lr, weight_decay=self.weight_decay, betas=self.betas, fused=fused
+        )
+
+
+@dataclass(frozen=True)
 class AdamW:
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101).
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from pdesolve.training import LBFGS, AdamW, Muon
+from pdesolve.training import LBFGS, Adam, AdamW, Muon
 from pdesolve.training.muon import as_matrix, from_matrix, orthogonalized
 
 
@@ -206,3 +206,15 @@ def test_lbfgs_reaches_the_minimum_of_a_quadratic(generator):
 def test_model_without_trainable_parameters_is_refused(optimizer):
     with pytest.raises(ValueError, match="nothing to train"):
         optimizer(nn.Linear(2, 2).requires_grad_(False))
+
+
+def test_decay_of_adam_is_part_of_the_gradient(device):
+    model = nn.Linear(3, 1, bias=False).to(device)
+    start = model.weight.detach().clone()
+    optimizer = Adam(lr=0.1, weight_decay=0.5)(model)
+    gradient = torch.tensor([[1.0, 0.0, -2.0]], device=device)
+    model.weight.grad = gradient.clone()
+    optimizer.step()
+    # The first step of Adam has the length of the rate along the sign of the whole gradient.
+    expected = start - 0.1 * (gradient + 0.5 * start).sign()
+    torch.testing.assert_close(model.weight.detach(), expected, rtol=0, atol=1e-6)
