@@ -16,6 +16,8 @@ from .shards import ordered
 from .windows import Frames
 
 Split = Literal["train", "valid", "test"]
+# The Well spells it .hdf5.
+_HDF5 = "*.h*5"
 
 
 def open_dataset(
@@ -32,8 +34,8 @@ def open_dataset(
 
     Args:
         path: one file, or the folder of a set, which holds data/{train,valid,test}/*.h5. Files of
-            PDEBench and PDEgym are read where they lie; a folder may hold the chunk files of one
-            set.
+            The Well, PDEBench and PDEgym are read where they lie; a folder may hold the chunk files
+            of one set.
         split: the part of a folder, or of another package's set as its authors divide it; None for
             a file, or for all of such a set.
         window: which stored times are inputs and which are targets: `AtTimes`, `Window` or
@@ -88,14 +90,14 @@ def _foreign(files: list[Path], split: Split | None) -> list[Foreign] | None:
 def _files(path: Path, split: Split | None) -> list[Path]:
     if not path.is_dir():
         return [path]
-    folders = sorted(p.name for p in path.glob("data/*") if any(p.glob("*.h5")))
+    folders = sorted(p.name for p in path.glob("data/*") if any(p.glob(_HDF5)))
     if split not in folders:
         raise SplitError(
             f"split {split!r}",
             file=path,
             allowed=f"one of {folders}" if folders else "data/{train,valid,test}/*.h5 inside",
         )
-    return sorted((path / "data" / split).glob("*.h5"))
+    return sorted((path / "data" / split).glob(_HDF5))
 
 
 def _loose(path: Path) -> list[Path]:

@@ -144,3 +144,63 @@ def test_what_only_conversion_can_read_says_so(tmp_path):
         file["values"] = random(6, 5)
     with pytest.raises(UnknownFormatError, match="pdesolve data convert"):
         open_dataset(tmp_path / "unknown.h5")
+
+
+def flagged(data, *, sample, time, dims=None):
+    data.attrs["sample_varying"], data.attrs["time_varying"] = np.bool_(sample), np.bool_(time)
+    if dims:
+        data.attrs["dim_varying"] = np.array(dims)
+
+
+def of_the_well(path, viscosity, seed):
+    """Three samples of a scalar, a vector, a field along x only, and one that all samples share."""
+    text = h5py.string_dtype()
+    held = [
+        (0, "pressure", random(3, 4, 6, 5, seed=seed), True, True, (True, True)),
+        (1, "velocity", random(3, 4, 6, 5, 2, seed=seed + 1), True, True, (True, True)),
+        (0, "depth", random(3, 6, seed=seed + 2), True, False, (True, False)),
+        (0, "wall", random(6, 5), False, False, (True, True)),
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"dataset_name": "w", "grid_type": "cartesian", "n_trajectories": 3})
+        file["dimensions/time"] = np.arange(4, dtype="float32")
+        flagged(file["dimensions/time"], sample=False, time=True)
+        for axis, points in (("x", 6), ("y", 5)):
+            file[f"dimensions/{axis}"] = np.arange(points) / points
+            flagged(file[f"dimensions/{axis}"], sample=False, time=False)
+        file["dimensions"].attrs["spatial_dims"] = np.array(["x", "y"], text)
+        file["scalars/viscosity"] = np.full(3, viscosity, "float32")
+        flagged(file["scalars/viscosity"], sample=True, time=False)
+        file["scalars"].attrs["field_names"] = np.array(["viscosity"], text)
+        file.create_group("boundary_conditions")
+        for order in range(3):
+            group = file.create_group(f"t{order}_fields")
+            some = [one for one in held if one[0] == order]
+            group.attrs["field_names"] = np.array([one[1] for one in some], text)
+            for _, name, values, sample, time, dims in some:
+                group[name] = values
+                flagged(group[name], sample=sample, time=time, dims=dims)
+    return path
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_folders_of_the_well_are_one_set_in_place(tmp_path, in_memory):
+    files = [
+        of_the_well(tmp_path / "w/data" / place, viscosity, seed)
+        for place, viscosity, seed in (
+            ("train/a.hdf5", 0.1, 1),
+            ("train/b.hdf5", 0.2, 11),
+            ("test/a.hdf5", 0.1, 21),
+        )
+    ]
+    convert(files, tmp_path / "set")
+    window = Window(1, 1, fixed=True)
+    for split in ("train", "test"):
+        direct = open_dataset(tmp_path / "w", split=split, window=window, in_memory=in_memory)
+        converted = open_dataset(tmp_path / "set", split=split, window=window)
+        # The other split's viscosities differ, so it is a condition of both.
+        assert direct.condition_names == converted.condition_names == ("viscosity",)
+        assert same(direct, converted)
+        assert direct.data_hash == converted.data_hash
+    assert len(open_dataset(files[2], split="test", window=window)) == 9

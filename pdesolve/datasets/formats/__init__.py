@@ -29,7 +29,7 @@ FORMATS = (
 
 
 # Formats whose samples lie in the files as fields do.
-IN_PLACE = (pdebench, pdegym)
+IN_PLACE = (the_well, pdebench, pdegym)
 
 
 def opened(paths: Sequence[Path], split: str | None) -> list[Foreign] | None:

@@ -30,8 +30,10 @@ import numpy as np
 from ...grid import Grid
 from .. import schema
 from ..errors import SchemaError
+from ..foreign import Foreign
 from ..opening import damage_told, open_file
 from ..spec import AXIS_NAMES, DatasetSpec, FieldSpec
+from ..stored import COMPONENTS, SAMPLES, TIMES, Stored
 from . import axes
 from .contents import contents
 from .conversion import Part, Samples, check_alike, provenance, stems, stored_dtype, write_set
@@ -78,6 +80,39 @@ def convert(paths: Sequence[str | Path], output_folder: str | Path) -> list[Path
                 for file, stem, one in zip(files, stems(folder, len(files)), samples, strict=True)
             ],
         )
+
+
+def opened(paths: Sequence[str | Path], split: str | None) -> list[Foreign]:
+    """Describe files for reading where they lie.
+
+    A scalar that differs between any files of the set, of whatever split, is a condition.
+
+    Args:
+        paths: the files.
+        split: the folder in which they lie; None is whatever it is.
+
+    Raises:
+        SchemaError: as `convert`; tensors of order 2 must be converted.
+    """
+    files = [Path(path) for path in paths]
+    with ExitStack() as stack:
+        every = dict.fromkeys([*files, *_others(files[0])])
+        sources = {file: _Source(file, stack.enter_context(open_file(file))) for file in every}
+        shared, varying = _scalars_of(list(sources.values()))
+        name = files[0].parents[2].name if len(every) > len(files) else files[0].stem
+        return [
+            sources[file].foreign(name, shared, varying)
+            for file in files
+            if split in (None, _split(file))
+        ]
+
+
+def _others(file: Path) -> list[Path]:
+    """Files of the set in the folders of its splits."""
+    if file.parent.name not in SPLITS:
+        return []
+    folders = [file.parent.with_name(split) for split in SPLITS]
+    return [one for folder in folders for one in sorted(folder.glob("*.h*5")) if not detects(one)]
 
 
 def _split(file: Path) -> str:
@@ -145,8 +180,10 @@ class _Source:
                 for name in self._names(group)
             ]
 
-    def samples(self, name: str, shared: Mapping[str, float], varying: Sequence[str]) -> Samples:
-        """Describe the samples, after a check of all shapes."""
+    def described(
+        self, name: str, shared: Mapping[str, float], varying: Sequence[str]
+    ) -> tuple[DatasetSpec, dict[str, Any]]:
+        """Spec and provenance, after a check of all shapes."""
         with damage_told(self.file):
             places = [f"{schema.DIMENSIONS}/{name}" for name in self._axes]
             grid = axes.uniform(self._coordinates, self._periodic, file=self.file, places=places)
@@ -156,27 +193,68 @@ class _Source:
             self._check_shapes(grid, len(times))
             fields = [spec for order, one in self._fields for spec in self._specs(order, one)]
             boundaries = json.dumps(self._boundaries())
-            dtypes = [self._data(order, one).dtype for order, one in self._fields]
-        parameters = tuple(varying)
         spec = DatasetSpec(
             name,
             grid,
             tuple(fields),
             times,
             equation_parameters=dict(shared),
-            parameters=parameters,
+            parameters=tuple(varying),
         )
         origin = [float(values[0]) for values in self._coordinates]
-        facts = {**_FACTS, "origin": origin, "source_boundaries": boundaries}
-        constants = {
+        return spec, {**_FACTS, "origin": origin, "source_boundaries": boundaries}
+
+    def samples(self, name: str, shared: Mapping[str, float], varying: Sequence[str]) -> Samples:
+        """Describe the samples for conversion."""
+        spec, facts = self.described(name, shared, varying)
+        made, read = provenance([self.file], **facts), self._reader(spec.parameters)
+        return Samples(spec, self.count, self._dtype, read, made, self._constants())
+
+    def foreign(self, name: str, shared: Mapping[str, float], varying: Sequence[str]) -> Foreign:
+        """Describe the samples for reading where they lie.
+
+        Raises:
+            SchemaError: a tensor of order 2, whose components are fields of their own here.
+        """
+        spec, facts = self.described(name, shared, varying)
+        if tensors := [one for order, one in self._fields if order > 1]:
+            raise SchemaError(
+                f"tensors {tensors}",
+                file=self.file,
+                advice="convert the set with `pdesolve data convert FILES`",
+            )
+        constants, values = self._constants(), [self.scalars[one] for one in varying]
+        return Foreign(
+            self.file,
+            spec,
+            facts,
+            {one: self._stored(order, one) for order, one in self._fields},
+            self._dtype,
+            np.stack(values, 1) if values else np.empty((self.count, 0)),
+            range(self.count),
+            {schema.location(one): np.array(constants[one.name]) for one in spec.fixed},
+        )
+
+    def _stored(self, order: int, name: str) -> Stored:
+        space = zip(AXIS_NAMES, self._dim_varying(order, name), strict=False)
+        lead = SAMPLES * self._flag(order, name, schema.SAMPLE_VARYING)
+        lead += TIMES * self._flag(order, name, schema.TIME_VARYING)
+        letters = "".join(letter for letter, varies in space if varies)
+        place = f"{schema.FIELD_GROUPS[order]}/{name}"
+        return Stored(place, f"{lead}{letters}{COMPONENTS * order}")
+
+    @property
+    def _dtype(self) -> np.dtype:
+        return stored_dtype(*(self._data(order, one).dtype for order, one in self._fields))
+
+    def _constants(self) -> dict[str, np.ndarray]:
+        """Fields that do not vary from sample to sample."""
+        return {
             key: value
             for order, one in self._fields
             if not self._flag(order, one, schema.SAMPLE_VARYING)
             for key, value in self._read_field(order, one, None).items()
         }
-        dtype = stored_dtype(*dtypes)
-        made = provenance([self.file], **facts)
-        return Samples(spec, self.count, dtype, self._reader(parameters), made, constants)
 
     def _reader(self, parameters: Sequence[str]):
         def read(rows: slice) -> dict[str, np.ndarray]:
