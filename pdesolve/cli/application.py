@@ -12,6 +12,7 @@ from typing import Any
 
 from .configs import completed, config_folder
 from .failures import UsageError
+from .sets import sized
 
 
 def run(verb: str, task: Callable[[Any, Path], dict[str, float]], arguments: Sequence[str]) -> None:
@@ -41,6 +42,8 @@ def run(verb: str, task: Callable[[Any, Path], dict[str, float]], arguments: Seq
         if missing := sorted(OmegaConf.missing_keys(config)):
             raise UsageError(f"{missing[0]} is not given: add {missing[0]}=... to the command")
         OmegaConf.resolve(config)
+        if "size" in config:
+            config.dataset = sized(config)
         write_text(folder / "config.yaml", OmegaConf.to_yaml(config))
         metrics = task(config, folder)
         if metrics:

@@ -1,4 +1,4 @@
-"""`pdesolve data inspect|verify|convert FILE`: what is in a file, is it sound, a new one."""
+"""`pdesolve data inspect|verify|join|convert`: what is in files, are they sound, a new set."""
 
 import argparse
 import json
@@ -15,15 +15,20 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("pdesolve data", description=__doc__)
-    verbs = parser.add_subparsers(required=True, metavar="inspect|verify|convert")
-    inspect = verbs.add_parser("inspect", help="schema, statistics and provenance")
+    verbs = parser.add_subparsers(required=True, metavar="inspect|verify|join|convert")
+    inspect = verbs.add_parser("inspect", help="schema, statistics, provenance and a picture")
     verify = verbs.add_parser("verify", help="structure, hashes, finiteness and physics")
+    join = verbs.add_parser("join", help="the manifest of a folder whose shards are all there")
     convert = verbs.add_parser("convert", help="foreign files to a dataset folder")
     for verb, run in ((inspect, _inspect), (verify, _verify)):
         verb.add_argument("path", type=Path, help="an .h5 file or a dataset folder")
         verb.add_argument("--json", action="store_true", help="machine output")
         verb.set_defaults(run=run)
+    inspect.add_argument("--picture", type=Path, help="PNG file to draw a sample into")
+    inspect.add_argument("--sample", type=int, default=0, help="which one to draw, by default 0")
     verify.add_argument("--quick", action="store_true", help="structure only, no sample is read")
+    join.add_argument("path", type=Path, help="the folder with data/SPLIT/*.h5")
+    join.set_defaults(run=_join)
     convert.add_argument("paths", type=Path, nargs="+", help="the foreign files of one set")
     convert.add_argument("--output", type=Path, required=True, help="folder to write")
     convert.add_argument("--json", action="store_true", help="machine output")
@@ -32,39 +37,32 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from ..datasets.verify import inspect
+    from ..datasets.inspection import inspect
+    from .facts import print_facts
+    from .thumbnail import draw
 
     facts = inspect(options.path)
     if options.json:
         print(json.dumps(facts, indent=1))
     else:
-        _print_tree(str(options.path), facts)
+        print_facts(str(options.path), facts)
+    if options.picture:
+        draw(options.path, options.picture, [options.sample])
     return 0
 
 
-def _print_tree(title: str, facts: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.tree import Tree
-
-    def grow(branch: Tree, value: Any) -> None:
-        for name, child in value.items():
-            if isinstance(child, dict):
-                grow(branch.add(f"[bold]{name}"), child)
-            else:
-                branch.add(f"{name}: {child}")
-
-    tree = Tree(title)
-    grow(tree, facts)
-    Console().print(tree)
-
-
 def _verify(options: argparse.Namespace) -> int:
+    from ..datasets.set_report import verify_set
     from ..datasets.verify import verify
+    from .physics import physics_of
 
+    full = not options.quick
     reports = {
-        str(path): verify(path, full=not options.quick, check=physics_of(path))
+        str(path): verify(path, full=full, physics=physics_of(path) if full else None)
         for path in _files(options.path)
     }
+    if options.path.is_dir():
+        reports[str(options.path)] = verify_set(options.path, full=full)
     if options.json:
         print(json.dumps({path: report.as_dict() for path, report in reports.items()}, indent=1))
     else:
@@ -74,8 +72,9 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _print_report(path: str, report: Any) -> None:
-    verdict = "damaged" if report.errors else "sound"
-    print(f"{path}: {verdict}, {report.samples} samples, data hash {report.data_hash}")
+    print(f"{path}: {report.verdict}, {report.samples} samples, data hash {report.data_hash}")
+    if report.samples and not Path(path).is_dir():
+        print(f"  residual of the equation: {report.residuals}")
     for kind in ("errors", "warnings"):
         for line in getattr(report, kind):
             print(f"  {kind[:-1]}: {line}")
@@ -102,17 +101,11 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def physics_of(path: Path) -> Any | None:
-    """Return the check of the equation that a file names, None when pdesolve does not know it."""
-    from ..datasets.errors import DataError
-    from ..datasets.reader import open_dataset
-    from .sets import equation_of
+def _join(options: argparse.Namespace) -> int:
+    from ..datasets.manifest import write_manifest
 
-    try:
-        dataset = open_dataset(path, in_memory=False, allow_partial=True)
-    except DataError:
-        return None  # `verify` itself says what is wrong with the file.
-    return getattr(equation_of(dataset), "check", None)
+    print(write_manifest(options.path))
+    return 0
 
 
 def _convert(options: argparse.Namespace) -> int:

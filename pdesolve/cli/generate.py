@@ -10,6 +10,7 @@ from . import application
 from .failures import Stopped
 from .jobs import Job, planned
 from .shard import Shard
+from .thumbnail import draw
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -24,9 +25,7 @@ def generate(config: Any, folder: Path) -> dict[str, float]:
     depends on the dataset's seed, the split, its number and its block alone, so workers and shards
     change nothing. Whichever shard is finished last writes the set's manifest.
     """
-    from .sets import sized
-
-    dataset, shard = sized(config), Shard.parse(config.shard)
+    dataset, shard = config.dataset, Shard.parse(config.shard)
     jobs = planned(dataset, shard, config)
     for job in jobs:
         job.refuse_other_files()
@@ -37,7 +36,7 @@ def generate(config: Any, folder: Path) -> dict[str, float]:
     for job in jobs:
         metrics |= job.figures()
     if jobs:
-        _draw(jobs[0].path, folder)
+        draw(jobs[0].path, folder / "samples.png")
     print(join(Path(dataset.path), shard, len(jobs)))
     return metrics
 
@@ -112,15 +111,3 @@ def _kept(writers: Mapping[int, Any]) -> str:
         f"{len(writer.written)} of {writer.samples} {writer.path.parent.name} samples"
         for writer in writers.values()
     )
-
-
-def _draw(path: Path, folder: Path) -> None:
-    from ..datasets.reader import open_dataset
-    from ..datasets.windows import AtTimes
-    from ..evaluation.pictures import draw_samples
-
-    opened = open_dataset(path, in_memory=False)
-    # Beside the input four times can be told apart: the first, the last and two between.
-    last = len(opened.times) - 1
-    opened = opened.windowed(AtTimes(sorted({last * k // 3 for k in range(4)})))
-    draw_samples(folder / "samples.png", opened.batch(range(min(3, len(opened)))), opened)

@@ -18,6 +18,7 @@ from .errors import UnknownFormatError as UnknownFormatError
 from .errors import UnsafeFileError as UnsafeFileError
 from .errors import UnsupportedDtypeError as UnsupportedDtypeError
 from .formats.point_clouds import open_point_clouds as open_point_clouds
+from .inspection import inspect as inspect
 from .loaders import Loader as Loader
 from .loaders import split as split
 from .manifest import write_manifest as write_manifest
@@ -27,11 +28,12 @@ from .point_set import PointSet as PointSet
 from .point_set import from_cartesian_product as from_cartesian_product
 from .point_set import from_triples as from_triples
 from .reader import open_dataset as open_dataset
+from .report import Finding as Finding
+from .report import Physics as Physics
+from .report import Report as Report
+from .report import Residuals as Residuals
 from .spec import DatasetSpec as DatasetSpec
 from .spec import FieldSpec as FieldSpec
-from .verify import Finding as Finding
-from .verify import Report as Report
-from .verify import inspect as inspect
 from .verify import verify as verify
 from .well import validate as validate
 from .windows import AtTimes as AtTimes

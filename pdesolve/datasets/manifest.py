@@ -47,7 +47,7 @@ def write_manifest(folder: str | Path) -> Path:
             advice="run the missing shards, or bring their files into data/SPLIT/, then "
             f"`pdesolve data join {folder}`",
         )
-    _check_disjoint(headers)
+    check_disjoint(headers)
     files = {
         str(file.relative_to(folder)): {
             "bytes": file.stat().st_size,
@@ -87,7 +87,8 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _check_disjoint(headers: Mapping[Path, Header]) -> None:
+def check_disjoint(headers: Mapping[Path, Header]) -> None:
+    """Raise SplitError if two splits share a seed or a sample."""
     owners: dict[tuple[str, int], str] = {}
     for file, header in headers.items():
         split, records = file.parent.name, header.records

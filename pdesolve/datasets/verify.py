@@ -1,14 +1,11 @@
 """Is a file what its writer left, and can it be true? Every sample is read and judged."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..grid import Grid
 from . import schema
@@ -16,66 +13,28 @@ from .errors import DataError, MissingFileError
 from .hashing import sample_hash
 from .header import Header
 from .opening import damage_told, open_file
+from .report import Fields, Finding, Physics, Report, Residuals
 from .statistics import Moments, field_moments, merge, plain
 from .well import validate
 
-# Returns (name, suspicious samples, sentence) for each invariant of an equation.
-Check = Callable[[dict[str, Tensor], Grid], Sequence[tuple[str, Tensor, str]]]
-
 _SAMPLES_AT_ONCE = 64
+# A residual so many times that of a sample solved anew is worth a look, and none below the floor:
+# solvers that halve their steps stop there.
+_FACTOR, _FLOOR = 10.0, 1e-6
+# Suspected samples that are themselves solved anew: near a resonance a true one may stand out.
+_SECOND_LOOKS = 8
 # Sums of 1e9 float64 numbers agree to about this, whatever their order.
 _STATISTICS_TOLERANCE = 1e-9
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong, and with which samples; no samples means the file."""
-
-    kind: str
-    message: str
-    place: str = ""
-    samples: tuple[int, ...] = ()
-
-    def __str__(self) -> str:
-        shown = ", ".join(str(index) for index in self.samples[:8])
-        more = f" and {len(self.samples) - 8} more" if len(self.samples) > 8 else ""
-        # An error's own message names its place already.
-        place = "" if self.place in self.message else self.place
-        told = ": ".join(part for part in (self.kind, place, self.message) if part)
-        return f"{told} (samples {shown}{more})" if self.samples else told
-
-
-@dataclass(frozen=True)
-class Report:
-    """What `verify` found; a file without errors is what its writer left.
-
-    Args:
-        errors: damage.
-        warnings: sound bytes that look wrong: rejected samples, broken invariants.
-        samples: samples that may be used.
-        data_hash: of the fields and seeds of those; "" if the file does not open.
-    """
-
-    errors: tuple[Finding, ...]
-    warnings: tuple[Finding, ...]
-    samples: int
-    data_hash: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """The report as JSON values."""
-        return asdict(self)
-
-
-def verify(path: str | Path, *, full: bool = True, check: Check | None = None) -> Report:
+def verify(path: str | Path, *, full: bool = True, physics: Physics | None = None) -> Report:
     """Read a file critically.
 
     Args:
         path: the file.
-        full: read every sample: hashes, finiteness, statistics and the check. False looks at the
+        full: read every sample: hashes, finiteness, statistics and the physics. False looks at the
             structure and the records alone.
-        check: invariants of the equation, `check(fields, grid)` with fields (b, *grid) of some
-            samples by name, such as the method `check` of an equation; (b, t, *grid) where an
-            equation that evolves is recorded. What it suspects is a warning: published data break
+        physics: of the file's equation. What it suspects is a warning: published data break
             maximum principles, too.
 
     Raises:
@@ -96,54 +55,15 @@ def verify(path: str | Path, *, full: bool = True, check: Check | None = None) -
         except DataError as error:
             errors.append(_finding(error))
             break
-    warnings = _rejected(header)
+    warnings, residuals = _rejected(header), Residuals(reason="no sample was read")
     if full:
         with open_file(path) as file:
-            reading = _Reading(header, file, check)
+            reading = _Reading(header, file, physics or Physics())
         errors += reading.errors
         warnings += reading.warnings
-    return Report(tuple(errors), tuple(warnings), len(header.written), header.data_hash)
-
-
-def inspect(path: str | Path) -> dict[str, Any]:
-    """What is in a file, or in each file of a set's folder, as JSON values.
-
-    Raises:
-        DataError: a file cannot be opened, or its layout is wrong.
-    """
-    path = Path(path)
-    if path.is_dir():
-        return {str(file.relative_to(path)): inspect(file) for file in sorted(path.rglob("*.h5"))}
-    header = Header(path)
-    spec, records = header.spec, header.records
-    return {
-        "name": spec.name,
-        "bytes": path.stat().st_size,
-        "complete": header.complete,
-        "samples": len(records.seed),
-        "written": len(header.written),
-        "rejected": int((records.status == schema.REJECTED).sum()),
-        "data_hash": header.data_hash,
-        "grid": spec.grid.as_dict(),
-        "times": list(spec.times),
-        "equation": spec.equation,
-        "equation_parameters": spec.equation_parameters,
-        "parameters": list(spec.parameters),
-        "fields": {
-            one.name: {
-                "role": one.role,
-                "units": one.units,
-                "order": one.order,
-                "sample_varying": one.sample_varying,
-                "time_varying": one.time_varying,
-                "shape": list(spec.stored_shape(one)),
-                "statistics": header.statistics.get(one.name, {}),
-            }
-            for one in spec.fields
-        },
-        "mask": schema.MASK in header.fixed,
-        "provenance": header.provenance,
-    }
+        residuals = reading.residuals
+    usable = len(header.written)
+    return Report(tuple(errors), tuple(warnings), usable, header.data_hash, residuals)
 
 
 def _finding(error: DataError) -> Finding:
@@ -157,12 +77,22 @@ def _rejected(header: Header) -> list[Finding]:
     return [Finding("rejected", "the generator's solver failed", "", tuple(rejected.tolist()))]
 
 
+def _chosen(fields: Fields, places: list[int]) -> Fields:
+    return {name: value[places] for name, value in fields.items()}
+
+
 class _Reading:
     """Reads all samples of a file and collects what is wrong with them."""
 
-    def __init__(self, header: Header, file: h5py.File, check: Check | None):
+    def __init__(self, header: Header, file: h5py.File, physics: Physics):
         self._header = header
         self._file = file
+        self._physics = physics
+        self._reason = physics.reason if physics.residual is None else ""
+        self._residuals: dict[int, float] = {}
+        self._anew: float | None = None
+        self._doubted: list[int] = []
+        self._looked = 0
         self._damaged: list[int] = []
         self._unreadable: dict[str, list[int]] = {}
         self._infinite: dict[str, list[int]] = {}
@@ -171,8 +101,7 @@ class _Reading:
         for rows, fields in self._blocks():
             for position, row in enumerate(rows):
                 self._judge(row, {name: values[position] for name, values in fields.items()})
-            if check is not None and rows:
-                self._check(check, rows, fields)
+            self._judge_physics(rows, fields)
         self.errors = [
             Finding("ChecksumError", "stored bytes are damaged", place, tuple(rows))
             for place, rows in self._unreadable.items()
@@ -190,6 +119,16 @@ class _Reading:
             Finding(name, sentence, "", tuple(rows))
             for (name, sentence), rows in self._suspicious.items()
         ]
+        self.residuals = Residuals(
+            tuple(self._residuals),
+            tuple(self._residuals.values()),
+            self._anew,
+            tuple(self._doubted),
+            self._reason,
+        )
+        if found := self.residuals.suspicious:
+            sentence = f"{_FACTOR:g} times that of a sample solved anew ({self._anew:.1e}) or more"
+            self.warnings.append(Finding("residual", sentence, "", found))
 
     def _blocks(self) -> Iterator[tuple[list[int], dict[str, np.ndarray]]]:
         """Yield written or rejected samples that can be read, some at a time."""
@@ -230,24 +169,66 @@ class _Reading:
             )
             self._moments.setdefault(one.name, []).append(moments)
 
-    def _check(self, check: Check, rows: list[int], fields: Mapping[str, np.ndarray]) -> None:
-        spec, header = self._header.spec, self._header
-        used = [k for k, row in enumerate(rows) if header.records.status[row] == schema.WRITTEN]
-        seen = {}
+    def _judge_physics(self, rows: list[int], fields: Mapping[str, np.ndarray]) -> None:
+        records = self._header.records
+        # Damaged samples are told already; what an equation makes of them is no news.
+        used = [
+            k
+            for k, row in enumerate(rows)
+            if records.status[row] == schema.WRITTEN
+            and all(np.isfinite(values[k]).all() for values in fields.values())
+        ]
+        if not used:
+            return
+        rows = [rows[k] for k in used]
+        seen = self._seen(rows, {name: values[used] for name, values in fields.items()})
+        grid = self._header.spec.grid
+        if self._physics.check is not None:
+            for name, suspicious, sentence in self._physics.check(seen, grid):
+                found = [rows[k] for k in torch.nonzero(suspicious)[:, 0].tolist()]
+                if found:
+                    self._suspicious.setdefault((name, sentence), []).extend(found)
+        if self._physics.residual is not None and not self._reason:
+            try:
+                self._measure(rows, seen, grid)
+            except ValueError as error:
+                # The equation says of what it cannot measure why.
+                self._reason = str(error)
+
+    def _measure(self, rows: list[int], seen: Fields, grid: Grid) -> None:
+        physics = self._physics
+        assert physics.residual is not None
+        values = physics.residual(seen, grid).double()
+        self._residuals |= dict(zip(rows, values.tolist(), strict=True))
+        if physics.anew is None:
+            return
+        if self._anew is None:
+            self._anew = float(physics.anew(_chosen(seen, [0]), grid)[0])
+        doubted = torch.nonzero(~(values <= _FACTOR * max(self._anew, _FLOOR)))[:, 0].tolist()
+        again = doubted[: _SECOND_LOOKS - self._looked]
+        if again:
+            self._looked += len(again)
+            limits = _FACTOR * physics.anew(_chosen(seen, again), grid).clamp(min=_FLOOR)
+            cleared = torch.tensor(again)[values[again] <= limits].tolist()
+            doubted = [k for k in doubted if k not in cleared]
+        self._doubted += [rows[k] for k in doubted]
+
+    def _seen(self, rows: list[int], fields: Mapping[str, np.ndarray]) -> Fields:
+        """Fields and parameters of some samples as an equation takes them."""
+        spec, header, seen = self._header.spec, self._header, {}
         for one in spec.fields:
             if one.sample_varying:
-                values = fields[one.name][used]
+                values = fields[one.name]
             else:
                 stored = header.fixed[schema.location(one)]
-                values = np.repeat(stored[None], len(used), 0)
+                values = np.repeat(stored[None], len(rows), 0)
             # An equation that evolves says when it is recorded, and expects the axis of time.
             evolves = len(spec.times) > 1 or "times" in spec.equation_parameters
             steady = one.time_varying and not evolves
             seen[one.name] = torch.from_numpy(values[:, 0] if steady else values)
-        for name, suspicious, sentence in check(seen, spec.grid):
-            found = [rows[used[k]] for k in torch.nonzero(suspicious)[:, 0].tolist()]
-            if found:
-                self._suspicious.setdefault((name, sentence), []).extend(found)
+        for column, name in enumerate(spec.parameters):
+            seen[name] = torch.from_numpy(header.records.parameters[rows, column])
+        return seen
 
     def _statistics(self) -> list[Finding]:
         wrong = []

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -20,7 +22,64 @@ def test_inspect_tells_what_a_file_holds(with_data, file):
 def test_verify_finds_a_generated_folder_sound(with_data):
     done = with_data("data", "verify", str(with_data.folder / "data/darcy_demo"))
     assert done.code == 0, done.out
-    assert done.out.count("sound") == 3
+    assert done.out.count(": sound, ") == 4  # three files and the set
+    assert done.out.count("residual of the equation: median") == 3
+
+
+def test_the_residual_of_every_sample_is_in_the_json(with_data, file):
+    (report,) = json.loads(with_data("data", "verify", str(file), "--json").out).values()
+    assert report["verdict"] == "sound"
+    assert report["residuals"]["samples"] == list(range(12))
+    assert max(report["residuals"]["values"]) < 1e-4
+
+
+def test_a_file_that_is_being_written_is_busy(with_data, file):
+    holder = (
+        "import h5py, sys\n"
+        "with h5py.File(sys.argv[1], 'r+'):\n"
+        "    print('held', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, str(file)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout.readline() == b"held\n"
+        done = with_data("data", "verify", str(file))
+        process.stdin.close()
+    assert done.code == 3
+    assert ": busy, 0 samples" in done.out
+    assert "damaged" not in done.out
+
+
+def test_a_picture_of_a_sample_is_drawn_where_asked(with_data, file):
+    for path in (str(file), "data/darcy_demo"):
+        done = with_data("data", "inspect", path, "--picture", "deep/a.png", "--sample", "3")
+        assert done.code == 0, done.err
+        picture = with_data.folder / "deep/a.png"
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        picture.unlink()
+    done = with_data("data", "inspect", str(file), "--picture", "a.png", "--sample", "12")
+    assert done.code == 3
+    assert "expected 0 to 11" in done.err
+
+
+def test_inspect_of_a_folder_is_short(with_data):
+    told = with_data("data", "inspect", "data/darcy_demo").out
+    assert len(told.splitlines()) < 35
+    for part in ("12 samples", "17 nodes on 1", "Darcy(low=3.0", "coefficient", "data hash"):
+        assert part in told
+
+
+def test_a_folder_without_manifest_is_joined(with_data):
+    manifest = with_data.folder / "data/darcy_demo/MANIFEST.json"
+    before = manifest.read_text()
+    manifest.unlink()
+    assert with_data("data", "verify", "data/darcy_demo").code == 3
+    assert with_data("data", "join", "data/darcy_demo").out.strip() == (
+        "data/darcy_demo/MANIFEST.json"
+    )
+    assert manifest.read_text() == before
 
 
 def test_verify_finds_a_missing_split(with_data, file):

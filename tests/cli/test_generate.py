@@ -2,8 +2,10 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
 from pdesolve import Grid
 from pdesolve.datasets import DatasetWriter, open_dataset, verify
@@ -218,6 +220,32 @@ def test_killed_generations_make_the_data_of_uninterrupted_ones(pdesolve, tiny_h
     for folder in sets:
         assert set_hash(folder) == tiny_hash
         assert not any(verify(path).errors for path in folder.glob("data/*/*.h5"))
+
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs/dataset"
+GENERATED = [p.stem for p in sorted(CONFIGS.glob("*.yaml")) if "\nmade_by:" not in p.read_text()]
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_every_set_has_a_small_size(name):
+    config = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+    small = config["smoke"]["samples"]
+    assert small.keys() == config["samples"].keys()
+    assert sum(small.values()) <= 12
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["darcy", *(pytest.param(n, marks=pytest.mark.slow) for n in GENERATED if n != "darcy")],
+)
+def test_every_small_set_is_made_and_sound(pdesolve, name):
+    made = pdesolve("generate", f"dataset={name}", "size=smoke", "progress=false")
+    assert made.code == 0, made.err
+    assert json.loads((made.run / "metrics.json").read_text())["seconds"] < 60
+    verified = pdesolve("data", "verify", f"data/{name}_smoke", "--json")
+    assert verified.code == 0, verified.out
+    reports = json.loads(verified.out)
+    assert not any(report["errors"] + report["warnings"] for report in reports.values())
 
 
 def test_a_converted_set_cannot_be_generated(pdesolve):

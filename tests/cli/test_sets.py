@@ -1,9 +1,13 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from pdesolve import Grid
-from pdesolve.cli.sets import open_sets, residual_of
+from pdesolve.cli.failures import UsageError
+from pdesolve.cli.sets import open_sets, residual_of, sized
 from pdesolve.datasets import from_arrays
 from pdesolve.pde import Darcy
 
@@ -73,3 +77,34 @@ def test_a_stored_sub_grid_has_no_residual(config):
     dataset.grid = Grid((9, 9), 1.0, False, offset=0.01)
     assert dataset.equation == Darcy.__name__
     assert residual_of(dataset) is None
+
+
+def sized_dataset(**dataset):
+    given = {"name": "a", "path": "data/a", "samples": {"train": 500}, "stride": 5}
+    smoke = {"samples": {"train": 8}, "replace": {"times": [1, 2]}}
+    config = OmegaConf.create({"size": "smoke", "dataset": {**given, "smoke": smoke, **dataset}})
+    OmegaConf.set_struct(config, True)
+    return sized(config)
+
+
+def test_the_small_size_takes_its_own_keys_and_folder():
+    small = sized_dataset()
+    assert small.samples == {"train": 8}
+    assert (small.path, small.stride, small.replace.times) == ("data/a_smoke", 5, [1, 2])
+
+
+def test_the_small_size_keeps_a_folder_that_was_named():
+    assert sized_dataset(path="elsewhere").path == "elsewhere"
+
+
+def test_what_was_typed_wins_over_the_small_size(monkeypatch):
+    typed = ["size=smoke", "dataset.samples={train: 500}", "+dataset.stride=5"]
+    overrides = SimpleNamespace(overrides=SimpleNamespace(task=typed))
+    monkeypatch.setattr(HydraConfig, "initialized", lambda: True)
+    monkeypatch.setattr(HydraConfig, "get", lambda: overrides)
+    assert sized_dataset().samples == {"train": 500}
+
+
+def test_a_set_without_a_small_size_says_so():
+    with pytest.raises(UsageError, match=r"size is 'smoke', expected one of \['full'\]"):
+        sized_dataset(smoke=None)

@@ -8,6 +8,8 @@ EXEMPT = {"__init__.py", "__main__.py", "version.py"}
 THROUGH = {
     "cli/jobs.py": "cli/test_generate.py",
     "cli/progress.py": "cli/test_generate.py",
+    "cli/thumbnail.py": "cli/test_generate.py",
+    "datasets/report.py": "datasets/test_verify.py",
     "datasets/formats/contents.py": "datasets/formats/test_pdebench.py",
     "datasets/formats/matlab5.py": "datasets/formats/test_fno_mat.py",
     "datasets/formats/numpy_files.py": "datasets/formats/test_thuml.py",

@@ -10,6 +10,7 @@ from pdesolve import Grid
 from pdesolve.datasets import (
     ExistingFileError,
     MissingFileError,
+    Physics,
     SchemaError,
     UnknownFormatError,
     UnsafeFileError,
@@ -155,7 +156,7 @@ def test_published_files_convert_and_keep_their_negative_samples(shared_data, tm
         low = fields["solution"].flatten(1).amin(1)
         return [("maximum principle", low < -1e-6, "a solution is negative")]
 
-    train, test = (verify(path, check=check) for path in written)
+    train, test = (verify(path, physics=Physics(check)) for path in written)
     assert (train.errors, test.errors) == ((), ())
     assert (train.samples, test.samples) == (1000, 50)
     # The published list of the worst, by index.
