@@ -7,6 +7,7 @@ README.md            model card
 """
 
 from .config import ArtifactError as ArtifactError
+from .finetuning import pretrained as pretrained
 from .folder import load as load
 from .folder import read_metadata as read_metadata
 from .folder import save as save

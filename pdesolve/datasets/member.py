@@ -35,14 +35,16 @@ class Member:
 
 
 class Seen:
-    """A member through the channels of the first one."""
+    """A member through the channels of the mixture."""
 
-    def __init__(self, member: Member, first: Dataset):
+    def __init__(
+        self, member: Member, first: Dataset, inputs: Sequence[str], outputs: Sequence[str]
+    ):
         self.member, dataset = member, member.dataset
         self._check(first)
-        self._x = _sources(dataset.input_names, first.input_names, member)
-        self._y = _sources(dataset.output_names, first.output_names, member)
-        unseen = [quantity(name) in member.unseen for name in first.output_names]
+        self._x = _sources(dataset.input_names, inputs, member)
+        self._y = _sources(dataset.output_names, outputs, member)
+        unseen = [quantity(name) in member.unseen for name in outputs]
         self._judged = None
         if any(unseen):
             self._judged = 1 - torch.tensor(unseen).to(torch.float32)
@@ -51,8 +53,8 @@ class Seen:
         one = self.member.dataset.batch(indices)
         mask = one.mask
         if self._judged is not None:
-            seen = self._judged.reshape(-1, *[1] * one.grid.dims).to(one.y)
-            shape = len(one), len(seen), *one.grid.shape
+            seen = self._judged.reshape(-1, *[1] * (one.y.ndim - 2)).to(one.y)
+            shape = len(one), len(seen), *one.y.shape[2:]
             mask = seen.expand(shape) if mask is None else seen * mask
         condition = one.condition
         if condition is not None and self.member.dataset.condition_names[0] == LEAD_TIME:
@@ -82,14 +84,23 @@ class Seen:
 
     def _check(self, first: Dataset) -> None:
         dataset = self.member.dataset
-        for what in ("grid", "condition_names", "fixed_channels"):
-            if getattr(dataset, what) != getattr(first, what):
+        for what, one, other in (
+            ("box and points", _box(dataset), _box(first)),
+            ("parameters", dataset.condition_names, first.condition_names),
+            ("fixed channels", dataset.fixed_channels, first.fixed_channels),
+        ):
+            if one != other:
                 raise SchemaError(
-                    f"{what} {getattr(dataset, what)}",
+                    f"{what} {one}",
                     file=dataset.path or dataset.name,
-                    allowed=f"{getattr(first, what)} as {first.name}, the first of the mixture",
+                    allowed=f"{other} as {first.name}, the first of the mixture",
                     advice="choose sets that agree, or bring them to one with stride and window",
                 )
+
+
+def _box(dataset: Dataset) -> tuple:
+    grid = dataset.grid
+    return grid.shape, grid.lengths, grid.periodic
 
 
 @dataclass(frozen=True)
@@ -112,7 +123,7 @@ def _sources(own: Sequence[str], wanted: Sequence[str], member: Member) -> list[
             raise SchemaError(
                 f"channels {list(own)} without {name}",
                 file=member.dataset.path or member.dataset.name,
-                allowed=f"all of {list(wanted)}, the channels of the mixture's first member",
+                allowed=f"all of {list(wanted)}, the channels of the mixture",
                 advice=f"fill the quantity, such as filled={{{one!r}: 0.0}}",
             )
     return sources

@@ -23,8 +23,9 @@ from .windows import quantity
 class Mixture:
     """Items of several datasets side by side, with the attributes that training asks of a Dataset.
 
-    The first member names the channels; the others have those names, or fill them. Members lie on
-    one grid and carry the same parameters; a batch may hold items of several.
+    The channels are those of the first member, or of the quantities that are asked for; a member
+    has them or fills them. Members have equal boxes and points, but for a shift of half a spacing,
+    and carry the same parameters; a batch may hold items of several.
 
     An epoch has as many items as all members together. Of them each member has its share, taken
     from one endless sequence of shuffled passes through it: over several epochs each of its items
@@ -33,6 +34,8 @@ class Mixture:
     Args:
         members: at least one.
         name: of the mixture.
+        quantities: channels of a frame, such as ("density", "velocity_x", "velocity_y"); others
+            that members hold are left out. None are those of the first member.
         horizon: (epoch, lead time) pairs, ascending: from that epoch on (the first is 0) only
             items with scaled lead times up to the second number are seen, in epochs of the same
             length. None sees all at once.
@@ -56,6 +59,7 @@ class Mixture:
         members: Sequence[Member],
         *,
         name: str = "mixture",
+        quantities: Sequence[str] | None = None,
         horizon: Sequence[tuple[int, float]] | None = None,
         statistics: Mapping[str, tuple[float, float]] | None = None,
     ):
@@ -65,12 +69,18 @@ class Mixture:
         self.statistics = dict(statistics or {})
         self.grid: Grid = first.grid
         self.times = first.times
-        self.input_names, self.output_names = first.input_names, first.output_names
-        self.condition_names, self.units = first.condition_names, first.units
+        self.quantities = None if quantities is None else tuple(quantities)
+        self.input_names = _framed(first.input_names, quantities)
+        self.output_names = _framed(first.output_names, quantities)
+        self.condition_names = first.condition_names
+        known = {quantity(n): u for one in members for n, u in one.dataset.units.items()}
+        names = (*self.input_names, *self.output_names)
+        self.units = {name: known.get(quantity(name), "1") for name in names}
         self.fixed_channels, self.frame_spacing = first.fixed_channels, first.frame_spacing
         self.equation_parameters: dict[str, Any] = {}
         self._starts = np.cumsum([0, *(len(one.dataset) for one in members)])
-        self._seen = [Seen(one, first) for one in members]
+        names = self.input_names, self.output_names
+        self._seen = [Seen(one, first, *names) for one in members]
         if self.horizon is not None:
             _check_horizon(self.horizon, self._seen, name)
 
@@ -108,7 +118,8 @@ class Mixture:
             {"window": one.dataset.window} | {k: v for k, v in vars(one).items() if k != "dataset"}
             for one in self.members
         ]
-        return {"members": described, "horizon": self.horizon, "statistics": self.statistics}
+        own = ("quantities", "horizon", "statistics")
+        return {"members": described, **{name: getattr(self, name) for name in own}}
 
     @cached_property
     def data_hash(self) -> str:
@@ -162,7 +173,8 @@ class Mixture:
         if steps == 1:
             return self
         members = [replace(one, dataset=one.dataset.ahead(steps)) for one in self.members]
-        return Mixture(members, name=self.name, horizon=self.horizon, statistics=self.statistics)
+        options = {n: getattr(self, n) for n in ("name", "quantities", "horizon", "statistics")}
+        return Mixture(members, **options)
 
     def normalization(self) -> dict[str, Float[Tensor, " c"]]:
         """Mean and deviation of each channel over the members by their shares; see `Dataset`.
@@ -212,6 +224,14 @@ class Mixture:
 
 # What training takes.
 Data = Dataset | Mixture
+
+
+def _framed(names: Sequence[str], quantities: Sequence[str] | None) -> tuple[str, ...]:
+    """The quantities in each frame of some channels, frame by frame."""
+    if quantities is None:
+        return tuple(names)
+    frames = dict.fromkeys(name.removeprefix(quantity(name)) for name in names)
+    return tuple(one + frame for frame in frames for one in quantities)
 
 
 def _joined(parts: Sequence[Batch], order: Tensor) -> Batch:

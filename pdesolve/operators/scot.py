@@ -252,6 +252,7 @@ class ScOT(nn.Module):
         *,
         inputs: Sequence[int | None] | None = None,
         outputs: Sequence[int | None] | None = None,
+        **constructor,
     ) -> "ScOT":
         """Return this operator for other channels, with new embedding and recovery around it.
 
@@ -262,12 +263,13 @@ class ScOT(nn.Module):
             in_channels, out_channels: of the new operator.
             inputs, outputs: for each of them the channel here that it is, or None for a new one.
                 By default the first ones, as many as both have.
+            constructor: other arguments to change that shape no weights, such as time_scale.
 
         Raises:
             ValueError: numbers that are no channels of this operator.
         """
         arguments = dict(self.constructor_arguments)  # pyright: ignore
-        arguments |= {"in_channels": in_channels, "out_channels": out_channels}
+        arguments |= {"in_channels": in_channels, "out_channels": out_channels, **constructor}
         # Drawn even where nothing is kept of them: all else is overwritten.
         new = type(self)(**arguments)
         new.load_state_dict(adapt(self.state_dict(), new.state_dict(), inputs, outputs))

@@ -11,11 +11,14 @@ from pdesolve import operators, pde
 from pdesolve.cli.build import located
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-EXPERIMENTS = sorted(
-    str(p.relative_to(CONFIGS / "experiment").with_suffix(""))
-    for p in (CONFIGS / "experiment").rglob("*.yaml")
-)
-DATASETS = sorted(p.stem for p in (CONFIGS / "dataset").glob("*.yaml"))
+
+
+def names(group):
+    files = (CONFIGS / group).rglob("*.yaml")
+    return sorted(str(p.relative_to(CONFIGS / group).with_suffix("")) for p in files)
+
+
+EXPERIMENTS, DATASETS = names("experiment"), names("dataset")
 
 
 def composed(verb, *overrides):
@@ -34,7 +37,7 @@ def public_classes(room):
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes(name):
     config = composed("train", f"experiment={name}")
-    assert config.dataset.name in DATASETS
+    assert config.dataset.name in {Path(dataset).name for dataset in DATASETS}
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -154,7 +154,7 @@ def test_members_that_do_not_fit_are_refused(member):
     first = Member(member(1, 1, ("u", "p")))
     with pytest.raises(SchemaError, match=r"without p@0.*filled=\{'p': 0.0\}"):
         Mixture([first, Member(member(2, 1, ("u",)))])
-    with pytest.raises(SchemaError, match="grid"):
+    with pytest.raises(SchemaError, match="box and points"):
         Mixture([first, Member(member(3, 1, ("u", "p"), side=2.0))])
 
 
@@ -169,3 +169,12 @@ def test_what_shapes_the_items_is_in_the_identity(member):
     assert plain.data_hash == grown.data_hash
     assert plain.window != grown.window
     assert plain.metadata()["members"][0]["name"] == "m1"
+
+
+def test_quantities_are_chosen_and_ordered(member):
+    gas = Member(member(1, 1, ("tracer", "pressure", "u")))
+    liquid = Member(member(2, 1, ("u", "tracer")), filled={"pressure": 3.0})
+    mixture = Mixture([liquid, gas], quantities=("u", "pressure"))
+    assert mixture.input_names == ("u@0", "pressure@0")
+    assert mixture.output_names == ("u@lead", "pressure@lead")
+    assert mixture.batch([10, 0]).x[:, :, 0].tolist() == [[100, 100], [200, 3]]

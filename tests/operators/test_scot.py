@@ -180,7 +180,7 @@ def test_the_recorded_numbers_of_a_model_of_sines():
     }  # fmt: skip
     assert sum(p.numel() for p in model.parameters()) == 2914976
     for place, value in expected.items():
-        assert float(y[place]) == pytest.approx(value, abs=1e-5)
+        assert float(y[place].detach()) == pytest.approx(value, abs=1e-5)
 
 
 def test_the_lead_time_is_divided_by_its_scale(generator):

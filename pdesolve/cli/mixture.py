@@ -1,0 +1,56 @@
+"""Mixtures that a config names: `dataset.members` lists sets, with their shares and channels."""
+
+from typing import Any
+
+from .sets import Sets, has_split, open_split
+
+# Keys of a member that `Member` takes as they are.
+OPTIONS = ("weight", "time_scale", "filled", "unseen", "shift")
+
+
+def open_mixtures(config: Any) -> Sets:
+    """Open the splits of the mixture `config.dataset`; splits that a member lacks are left out.
+
+    Raises:
+        DataError: a file is missing or damaged, or members do not fit together.
+        UsageError: the folder of a member is missing.
+    """
+    dataset = config.dataset
+    train = open_mixture(dataset, "train", dataset.get("horizon"))
+    others = [
+        open_mixture(dataset, name) if all(map(_has(name), dataset.members)) else None
+        for name in ("valid", "test")
+    ]
+    return Sets(train, others[0], {} if others[1] is None else {"": others[1]})
+
+
+def open_mixture(dataset: Any, name: str, horizon: Any = None) -> Any:
+    """Open one split of each member, through the window of the mixture."""
+    from omegaconf import OmegaConf
+
+    from ..datasets.member import Member
+    from ..datasets.mixture import Mixture
+
+    shared = {key: dataset.get(key) for key in ("window", "stride")}
+    members = []
+    for one in dataset.members:
+        merged = OmegaConf.merge(shared, one)
+        plain: Any = OmegaConf.to_container(one)
+        opened = open_split(merged, name, merged.stride)
+        if name == "train" and plain.get("trajectories"):
+            opened = opened.subset(range(plain["trajectories"]))
+        options = {key: plain[key] for key in OPTIONS if key in plain}
+        members.append(Member(opened, **options))
+    plain = OmegaConf.to_container(dataset)
+    statistics = {k: tuple(v) for k, v in (plain.get("statistics") or {}).items()}
+    return Mixture(
+        members,
+        name=dataset.name,
+        quantities=plain.get("quantities"),
+        horizon=None if horizon is None else [tuple(pair) for pair in horizon],
+        statistics=statistics,
+    )
+
+
+def _has(name: str) -> Any:
+    return lambda member: has_split(member, name)

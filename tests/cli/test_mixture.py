@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from pdesolve import Grid
+from pdesolve.cli.failures import UsageError
+from pdesolve.cli.sets import open_sets
+from pdesolve.datasets import DatasetSpec, DatasetWriter, FieldSpec, write_manifest
+
+
+def write_set(folder, splits):
+    spec = DatasetSpec(
+        folder.name,
+        Grid((4,), 1.0, True),
+        (FieldSpec("u", "output", time_varying=True),),
+        times=(0.0, 1.0, 2.0),
+    )
+    for number, (split, samples) in enumerate(splits.items()):
+        path = folder / "data" / split / f"{folder.name}.h5"
+        path.parent.mkdir(parents=True)
+        with DatasetWriter(path, spec, samples, provenance={}) as writer:
+            for index in range(samples):
+                writer.write(
+                    index, {"u": np.full((3, 4), 10.0 * number + index)}, seed=10 * number + index
+                )
+            writer.finish()
+    write_manifest(folder)
+
+
+@pytest.fixture
+def config(tmp_path):
+    write_set(tmp_path / "first", {"train": 3, "valid": 1, "test": 1})
+    write_set(tmp_path / "second", {"train": 2, "valid": 1})
+    return OmegaConf.create(
+        {
+            "dataset": {
+                "name": "both",
+                "stride": 1,
+                "window": {"_target_": "pdesolve.datasets.Pairs"},
+                "members": [
+                    {"name": "first", "path": str(tmp_path / "first"), "weight": 3.0},
+                    {"name": "second", "path": str(tmp_path / "second"), "time_scale": 2.0,
+                     "trajectories": 1, "shift": {"u": 0.5}},
+                ],
+                "statistics": {"u": [1.0, 2.0]},
+                "horizon": [[0, 1.0], [2, 2.0]],
+            }
+        }
+    )  # fmt: skip
+
+
+def test_members_of_a_config_become_a_mixture(config):
+    train = open_sets(config).train
+    assert [len(one.dataset) for one in train.members] == [18, 6]
+    assert [one.weight for one in train.members] == [3.0, None]
+    assert train.batch([23]).condition.tolist() == [[0.0]]
+    assert train.batch([20]).condition.tolist() == [[1.0]]
+    assert train.batch([20]).x.unique().tolist() == [-0.5]
+    assert train.normalization()["x_mean"].tolist() == [1.0]
+    assert train.horizon == ((0, 1.0), (2, 2.0))
+
+
+def test_only_training_grows_its_horizon_and_needs_each_split(config):
+    sets = open_sets(config)
+    assert len(sets.valid) == 12
+    assert sets.valid.horizon is None
+    assert sets.test == {}
+
+
+def test_a_missing_member_says_how_it_is_made(config):
+    config.dataset.members[1] |= {"path": "nowhere", "made_by": "pdesolve data convert X.nc"}
+    with pytest.raises(
+        UsageError, match="no dataset second at nowhere: make it with `pdesolve data"
+    ):
+        open_sets(config)
