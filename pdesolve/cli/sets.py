@@ -37,7 +37,8 @@ def sized(config: Any) -> Any:
     if size != "smoke" or not dataset.get("smoke"):
         sizes = ["full", *(["smoke"] if dataset.get("smoke") else [])]
         raise UsageError(f"size is {size!r}, expected one of {sizes} for dataset {dataset.name}")
-    small = OmegaConf.merge(dataset, dataset.smoke)
+    # A copy that may get new keys.
+    small = OmegaConf.merge(OmegaConf.to_container(dataset), dataset.smoke)
     if dataset.path == f"data/{dataset.name}":
         small.path = f"{dataset.path}_smoke"
     for key in _typed():
@@ -102,11 +103,16 @@ def open_split(dataset: Any, name: Any, stride: int) -> Any:
     if not Path(dataset.path).exists():
         raise UsageError(
             f"no dataset {dataset.name} at {dataset.path}: make it with "
-            f"`{dataset.get('made_by') or f'pdesolve generate dataset={dataset.name}'}`, or say "
+            f"`{dataset.get('made_by') or _generate(dataset)}`, or say "
             "where it is with dataset.path=FOLDER"
         )
     window = build(dataset.get("window"))
     return open_dataset(Path(dataset.path), split=name, stride=stride, window=window)
+
+
+def _generate(dataset: Any) -> str:
+    small = " size=smoke" if str(dataset.path).endswith("_smoke") else ""
+    return f"pdesolve generate dataset={dataset.name}{small}"
 
 
 def has_split(dataset: Any, name: str) -> bool:
@@ -148,6 +154,8 @@ def residual_of(dataset: Any) -> Any | None:
         given = dict(zip(equation.inputs, batch.x.unbind(1), strict=True))
         if batch.condition is not None:
             given |= dict(zip(batch.condition_names, batch.condition.unbind(1), strict=True))
+        if batch.mask is not None:
+            prediction = prediction * batch.mask  # What lies outside is nobody's prediction.
         # Channels are frame by frame; records of an evolution have a time axis behind the batch.
         fields = prediction.unflatten(1, (*frames, len(outputs))).unbind(1 + len(frames))
         return equation.relative_residual(*fields, **given, grid=batch.grid)
