@@ -62,22 +62,33 @@ def attempted(
         OrthonormalBasis.of(axis.features(b), axis)
         for axis, b in zip(problem.axes, bands, strict=True)
     ]
-    evolution = [
-        automatic_test_space([f for f in problem.functionals if f.axis == j]) == "derivative"
-        for j in range(len(bases))
-    ]
-    limit = _EVOLUTION_RANK if any(evolution) and not problem.linear else _RANK
+    marched = "derivative" in _spaces(problem) and not problem.linear
+    limit = _EVOLUTION_RANK if marched else _RANK
     if any(b.rank > limit * len(a.nodes) for b, a in zip(bases, problem.axes, strict=True)):
         return None
-    if spaces is None:
-        spaces = ["derivative" if e else "galerkin" for e in evolution]
-    form = KroneckerForm(problem, bases, spaces)
-    separable = problem.constant and all(
-        sum(n > 0 for n in orders) <= 1 for orders in problem.jet.orders
-    )
-    outcome = solve_separable(form) if separable else solve_newton(form)
+    return solved_with(problem, name, bases, tuple(bands), spaces)
+
+
+def solved_with(
+    problem: Problem,
+    name: str,
+    bases: Sequence[OrthonormalBasis],
+    bands: tuple[Bands, ...] = (),
+    spaces: Sequence[TestSpace] | None = None,
+) -> Attempt:
+    """Return the solution in these bases."""
+    form = KroneckerForm(problem, bases, _spaces(problem) if spaces is None else spaces)
+    mixed = any(sum(n > 0 for n in orders) > 1 for orders in problem.jet.orders)
+    outcome = solve_separable(form) if problem.constant and not mixed else solve_newton(form)
     expansion = form.expansion(outcome.core)
-    return Attempt(name, expansion, tuple(bands), *misfits(problem, expansion))
+    return Attempt(name, expansion, bands, *misfits(problem, expansion))
+
+
+def _spaces(problem: Problem) -> list[TestSpace]:
+    return [
+        automatic_test_space([f for f in problem.functionals if f.axis == j])
+        for j in range(len(problem.axes))
+    ]
 
 
 def _lines(problem: Problem) -> Iterator[Attempt]:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,10 +16,20 @@ from .boundary import Boundary
 from .checks import ill_posed, indefinite, under_resolved
 from .expansion import Expansion
 from .features import Bands
-from .known import Given
+from .hard_posterior import hard_posterior
+from .known import Given, Interpolant
 from .many_dimensions import solve_many_dimensions
+from .misfit import misfits
+from .noisy import solve_noisy
 from .one_dimension import solve_one_dimension
+from .posterior import Posterior
+from .priors import spectrum_of
 from .problem import Problem, problem_of
+
+# Noise of stored values below this share of the largest is rounding.
+_NOISY = 1e-11
+# The residual between the nodes that noise of one standard deviation explains.
+_NOISE_ALLOWED = 5.0
 
 
 @dataclass(frozen=True)
@@ -31,12 +41,15 @@ class GPSolution(Solution):
         bands: frequencies of the prior of each axis, cycles per length.
         candidates: name and figures of every prior that was tried, the chosen one marked.
         warnings: what a reader should know though the residual is small.
+        posterior: in one dimension, the Gaussian over the coefficients; with exact data its width
+            is approximate.
     """
 
     expansion: Expansion | None = None
     bands: tuple[Bands, ...] = ()
     candidates: tuple[Mapping[str, Any], ...] = ()
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
+    posterior: Posterior | None = None
 
     def at(self, points: Sequence[Tensor], orders: Sequence[int] | None = None) -> Tensor:
         """Return u, or a derivative, on the tensor product of the positions of each axis."""
@@ -50,6 +63,7 @@ def solve(
     *,
     source: Given | None = None,
     boundary: Boundary = None,
+    kernel: Any = None,
     fields: Mapping[str, Given] | None = None,
     spacing: float = SPACING,
     tolerance: float = 1e-6,
@@ -70,6 +84,8 @@ def solve(
             f between the nodes, where the solution is tested.
         boundary: conditions by face, such as {(0, "low"): dirichlet(g)}, see `gp.boundary`; or a
             value of u on all faces; None is zero on all faces.
+        kernel: of `gp.kernels` or stock gpytorch, one or one for each axis, in place of the bands;
+            accurate to stats["accuracy"].
         fields: what else the residual takes, as the source.
         spacing: teeth of the comb per 1 / length; 1.8 to 3, no integer.
         tolerance: of residual and boundary misfit, relative; above it the solution has not
@@ -79,7 +95,8 @@ def solve(
 
     Returns:
         value (1, *grid), stats residual (between the nodes, relative to the largest term of the
-        equation), boundary, candidates and noise, each of shape ().
+        equation), boundary, candidates, noise (found in a stored source) and accuracy, each of
+        shape (); in one dimension also std.
 
     Raises:
         ValueError: data do not fit the grid or the equation, or a count of conditions is wrong.
@@ -104,35 +121,67 @@ def solve(
     notes = [note for note in [ill_posed(problem)] if note]
     for note in notes:
         warnings.warn(note, stacklevel=2)
-    search = solve_one_dimension if grid.dims == 1 else solve_many_dimensions
-    best, tried = search(problem)
-    notes += [indefinite(problem, best.expansion), under_resolved(problem)]
-    return _answer(problem, best, tried, [n for n in notes if n], tolerance).checked(
+    found = _searched(problem, kernel)
+    notes += [indefinite(problem, found.best.expansion), under_resolved(problem)]
+    return _answer(problem, found, [n for n in notes if n], tolerance).checked(
         raise_on_failure=raise_on_failure
     )
 
 
-def _answer(
-    problem: Problem, best: Attempt, tried: list[Attempt], notes: list[str], tolerance: float
-) -> GPSolution:
-    expansion = best.expansion
-    value = torch.cat(
-        [block[2][0] for block in expansion.blocks(problem.nodes, [(0,) * len(problem.axes)])]
-    )
-    converged = best.residual <= tolerance and best.boundary <= tolerance
+@dataclass(frozen=True, eq=False)
+class _Found:
+    best: Attempt
+    tried: Sequence[Attempt]
+    posterior: Posterior | None = None
+    noise: float = 0.0
+    accuracy: float = 0.0
+
+
+def _searched(problem: Problem, kernel: Any) -> _Found:
+    if kernel is not None:
+        from .user_kernel import solve_with_kernel
+
+        best, tried, accuracy = solve_with_kernel(problem, kernel)
+        return _Found(best, tried, accuracy=accuracy)
+    if len(problem.axes) > 1:
+        return _Found(*solve_many_dimensions(problem))
+    # Only stored values can be noisy: a function says the same whenever it is asked.
+    stored = isinstance(problem.fields.get("source"), Interpolant)
+    if stored and problem.linear:
+        spectrum = spectrum_of(problem, problem.axes[0], 4.0)
+        largest = float(problem.source(problem.nodes).abs().max())
+        if spectrum.noise > _NOISY * largest:
+            learned, expansion, bands = solve_noisy(problem, spectrum)
+            best = Attempt("learned", expansion, (bands,), *misfits(problem, expansion))
+            noise = learned.noise * spectrum.noise
+            return _Found(best, [best], learned.posterior, noise, noise / largest)
+    best, tried = solve_one_dimension(problem)
+    return _Found(best, tried, hard_posterior(problem, best))
+
+
+def _answer(problem: Problem, found: _Found, notes: list[str], tolerance: float) -> GPSolution:
+    best, expansion = found.best, found.best.expansion
+    zeroth = [(0,) * len(problem.axes)]
+    value = torch.cat([block[2][0] for block in expansion.blocks(problem.nodes, zeroth)])
+    # The residual between the nodes of noisy data is their noise.
+    allowed = max(tolerance, _NOISE_ALLOWED * found.noise / max(_largest(problem), 1e-300))
+    converged = best.residual <= allowed and best.boundary <= allowed
     message = (
         "converged"
         if converged
         else (
             f"the residual between the nodes is {best.residual:.1e} of the largest term and the "
-            f"boundary misfit {best.boundary:.1e}, more than {tolerance:.1e}: refine the grid, or "
+            f"boundary misfit {best.boundary:.1e}, more than {allowed:.1e}: refine the grid, or "
             "accept a larger tolerance for a solution with kinks or layers"
         )
     )
+    if found.noise:
+        notes = [f"the source has noise of standard deviation {found.noise:.3g}", *notes]
     stats = {
-        "residual": best.residual, "boundary": best.boundary, "candidates": float(len(tried)),
+        "residual": best.residual, "boundary": best.boundary, "noise": found.noise,
+        "candidates": float(len(found.tried)), "accuracy": found.accuracy,
     }  # fmt: skip
-    candidates = tuple(a.figures() | {"chosen": a is best} for a in tried)
+    candidates = tuple(a.figures() | {"chosen": a is best} for a in found.tried)
     return GPSolution(
         value=value[None],
         grid=problem.grid,
@@ -143,4 +192,10 @@ def _answer(
         bands=best.bands,
         candidates=candidates,
         warnings=tuple(notes),
+        posterior=found.posterior,
+        std=None if found.posterior is None else found.posterior.std(problem.nodes[0])[None],
     )
+
+
+def _largest(problem: Problem) -> float:
+    return float(problem.source(problem.nodes).abs().max()) if len(problem.axes) == 1 else 1.0

@@ -1,0 +1,161 @@
+"""The posterior of a one-dimensional problem in weight space: mean, covariance, evidence.
+
+    y = A c + e,    e ~ N(0, diag(σ²)),    c ~ N(0, diag(s²))
+
+Rows of A are the equation at the nodes, the boundary conditions, and sensors. Everything comes
+from one QR factorisation of the rows stacked on diag(1/s), so no condition number is squared.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+_ROUNDS = 25
+# Scales below this share of the largest are zero for every purpose.
+_LEAST_SCALE = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """A Gaussian over the coefficients of some functions.
+
+    Args:
+        basis: functions of x, basis(x, order) -> (n, m).
+        mean: of the coefficients (m,).
+        triangle: R (m, m) with covariance R⁻¹ R⁻ᵀ.
+        log_evidence: ln p(y), up to a constant that is the same for the same rows.
+        misfit: ‖(y - A mean) / σ‖² over the rows.
+    """
+
+    basis: Callable[[Tensor, int], Tensor]
+    mean: Float[Tensor, " m"]
+    triangle: Float[Tensor, "m m"]
+    log_evidence: float
+    misfit: float
+
+    def value(self, x: Float[Tensor, " n"], order: int = 0) -> Float[Tensor, " n"]:
+        """Return the posterior mean of u or a derivative."""
+        return self.basis(x, order) @ self.mean
+
+    def std(self, x: Float[Tensor, " n"], order: int = 0) -> Float[Tensor, " n"]:
+        """Return the posterior standard deviation of u or a derivative."""
+        rows = self.basis(x, order)
+        return torch.linalg.solve_triangular(self.triangle.T, rows.T, upper=False).norm(dim=0)
+
+    def samples(
+        self, x: Float[Tensor, " n"], count: int, generator: torch.Generator, order: int = 0
+    ) -> Float[Tensor, "count n"]:
+        """Return draws of u or a derivative."""
+        shape = (len(self.mean), count)
+        noise = torch.randn(shape, generator=generator, dtype=torch.float64).to(self.mean)
+        draws = torch.linalg.solve_triangular(self.triangle, noise, upper=True)
+        return (self.basis(x, order) @ (self.mean[:, None] + draws)).T
+
+    @property
+    def variances(self) -> Float[Tensor, " m"]:
+        """Posterior variances of the coefficients."""
+        identity = torch.eye(len(self.mean)).to(self.mean)
+        inverse = torch.linalg.solve_triangular(self.triangle, identity, upper=True)
+        return inverse.square().sum(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Linear observations of the coefficients.
+
+    Args:
+        matrix: A (n, m).
+        data: y (n,).
+        noise: σ (n,), > 0.
+    """
+
+    matrix: Float[Tensor, "n m"]
+    data: Float[Tensor, " n"]
+    noise: Float[Tensor, " n"]
+
+    @classmethod
+    def joined(cls, parts: Sequence["Rows"]) -> "Rows":
+        """Return all rows of several."""
+        return cls(
+            *(torch.cat([getattr(p, n) for p in parts]) for n in ("matrix", "data", "noise"))
+        )
+
+    def posterior(self, basis: Callable[[Tensor, int], Tensor], scale: Tensor) -> Posterior:
+        """Return the posterior for prior standard deviations `scale` (m,)."""
+        stacked = torch.cat([self.matrix / self.noise[:, None], torch.diag(1 / scale)])
+        target = torch.cat([self.data / self.noise, torch.zeros_like(scale)])
+        # The rows weigh very differently: the last column of the triangle is Qᵀ y.
+        triangle = torch.linalg.qr(torch.cat([stacked, target[:, None]], 1), mode="r")[1]
+        upper, rotated, rest = triangle[:-1, :-1], triangle[:-1, -1], float(triangle[-1, -1])
+        mean = torch.linalg.solve_triangular(upper, rotated[:, None], upper=True)[:, 0]
+        log_size = float(upper.diagonal().abs().log().sum() + scale.log().sum())
+        log_noise = float(self.noise.log().sum())
+        misfit = float(((self.data - self.matrix @ mean) / self.noise).square().sum())
+        return Posterior(basis, mean, upper, -log_size - log_noise - rest**2 / 2, misfit)
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """A posterior with scales and noise by evidence.
+
+    Args:
+        posterior: for them.
+        scales: prior standard deviation of each group of coefficients.
+        noise: factor by which the given noise of the noisy rows was multiplied.
+    """
+
+    posterior: Posterior
+    scales: tuple[float, ...]
+    noise: float
+
+
+def learned(
+    rows: Rows,
+    basis: Callable[[Tensor, int], Tensor],
+    groups: Float[Tensor, " m"],
+    start: Sequence[float],
+    *,
+    free: Sequence[int] = (),
+    noisy: int = 0,
+) -> Learned:
+    """Return the posterior whose scales maximise the evidence, by MacKay's fixed point.
+
+        s_g² <- ‖mean_g‖² / γ_g,      γ_g = m_g - Σ variances_g / s_g²
+
+    Args:
+        rows: observations.
+        basis: functions of the coefficients.
+        groups: number of the group of each coefficient.
+        start: scale of each group to begin with.
+        free: groups whose scale is kept.
+        noisy: the first so many rows have one unknown noise level; 0 keeps all as given.
+
+    Source: MacKay 1992, Neural Computation 4, 415.
+    """
+    scales, factor = list(start), 1.0
+    least = _LEAST_SCALE * max((s for g, s in enumerate(start) if g not in free), default=1.0)
+    groups = groups.long()
+    result = rows.posterior(basis, rows.matrix.new_tensor(scales)[groups])
+    for _ in range(_ROUNDS):
+        variances, determined, before = result.variances, 0.0, list(scales)
+        for g in range(len(scales)):
+            own = groups == g
+            gamma = float(own.sum()) - float(variances[own].sum()) / scales[g] ** 2
+            determined += gamma
+            if g not in free:
+                size = float(result.mean[own].square().sum()) / max(gamma, 1e-3)
+                scales[g] = max(math.sqrt(size), least)
+        if noisy:
+            misfit = (rows.data - rows.matrix @ result.mean)[:noisy] / rows.noise[:noisy]
+            change = math.sqrt(float(misfit.square().sum()) / max(noisy - determined, 1.0))
+            noise = rows.noise.clone()
+            noise[:noisy] *= change
+            rows, factor = replace(rows, noise=noise), factor * change
+        result = rows.posterior(basis, rows.matrix.new_tensor(scales)[groups])
+        if all(abs(math.log(a / b)) < 1e-2 for a, b in zip(scales, before, strict=True)):
+            break
+    return Learned(result, tuple(scales), factor)

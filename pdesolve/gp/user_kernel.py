@@ -1,0 +1,48 @@
+"""A solve with kernels that the user gives, by their features or their sections at the nodes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from .attempt import Attempt
+from .covariance import features_of
+from .many_dimensions import solved_with
+from .one_dimension import Solver
+from .priors import Prior
+from .problem import Problem
+from .tensor_basis import OrthonormalBasis
+
+_CUTOFFS = (1e-14, 1e-12, 1e-10, 1e-8)
+
+
+def solve_with_kernel(
+    problem: Problem, kernel: Any | Sequence[Any]
+) -> tuple[Attempt, list[Attempt], float]:
+    """Return the best solution, all that were tried, and the accuracy that the kernel allows.
+
+    Args:
+        problem: what is solved.
+        kernel: one of `gp.kernels` or a stock gpytorch kernel that has an equal there; one for all
+            axes, or one for each.
+
+    Raises:
+        ValueError: their number is wrong, a kernel is unknown, too rough or not periodic.
+    """
+    axes = problem.axes
+    kernels = list(kernel) if isinstance(kernel, list | tuple) else [kernel] * len(axes)
+    if len(kernels) != len(axes):
+        raise ValueError(
+            f"kernel has {len(kernels)} entries on a grid of {len(axes)} axes, expected one kernel "
+            "or one for each axis"
+        )
+    found = [features_of(k, axis) for k, axis in zip(kernels, axes, strict=True)]
+    accuracy = max(figure for _, figure in found)
+    if len(axes) == 1:
+        solver = Solver(problem, Prior("kernel", found[0][0], ()))  # pyright: ignore
+        tried = [solver(cutoff) for cutoff in _CUTOFFS]
+    else:
+        bases = [
+            OrthonormalBasis.of(features, axis)  # pyright: ignore[reportArgumentType]
+            for (features, _), axis in zip(found, axes, strict=True)
+        ]
+        tried = [solved_with(problem, "kernel", bases)]
+    return min(tried, key=lambda attempt: attempt.score), tried, accuracy
