@@ -68,7 +68,8 @@ def test_only_training_grows_its_horizon_and_needs_each_split(config):
 
 
 def test_a_missing_member_says_how_it_is_made(config):
-    config.dataset.members[1] |= {"path": "nowhere", "made_by": "pdesolve data convert X.nc"}
+    config.dataset.members[1].path = "nowhere"
+    config.dataset.members[1].made_by = "pdesolve data convert X.nc"
     with pytest.raises(
         UsageError, match="no dataset second at nowhere: make it with `pdesolve data"
     ):
