@@ -169,7 +169,8 @@ class Dataset:
             DataError: the bytes of a sample are damaged or not finite.
         """
         wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
-        if not wanted.size or wanted.min() < 0 or wanted.max() >= len(self):
+        # As unsigned numbers negative ones are large.
+        if not wanted.size or wanted.view(np.uint64).max() >= len(self):
             raise IndexError(
                 f"indices are {wanted.tolist()[:8]}, expected one or more of 0 to {len(self) - 1}"
             )

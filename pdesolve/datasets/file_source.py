@@ -85,8 +85,9 @@ class FileSource:
         self.records = schema.Records.joined([h.records.rows(h.written) for h in headers])
         if not len(self._row):
             raise SplitError("no sample may be read", file=first.file, allowed="at least one")
-        # By field and component the frames (n, t) that were found finite.
-        self._finite: dict[tuple[str, int], np.ndarray] = {}
+        # By field and component: the frames (n, t) that were found finite, and whether all were.
+        self._examined: dict[tuple[str, int], np.ndarray] = {}
+        self._finite: set[tuple[str, int]] = set()
 
     def __len__(self) -> int:
         return len(self._row)
@@ -165,14 +166,9 @@ class FileSource:
             values = self._fixed(one, component, frames)
             self._check_finite(values, one, rows)
             return values
-        key, these = (one.name, component), (rows[:, None], frames)
-        finite = self._finite.get(key)
-        if finite is None:
-            finite = self._finite[key] = np.zeros((len(self), len(self.spec.times)), bool)
         values = torch.from_numpy(self._gathered(one, component, rows, frames)).to(self.dtype)
-        if not finite[these].all():
-            self._check_finite(values, one, rows)
-            finite[these] = True
+        if (one.name, component) not in self._finite:
+            self._examine(values, one, component, rows, frames)
         return values
 
     def _groups(self, numbers: np.ndarray) -> list[tuple[FieldSpec, int, slice]]:
@@ -198,10 +194,10 @@ class FileSource:
         frames: np.ndarray,
     ) -> np.ndarray:
         """Frames (b, k) of samples (b,), from whatever files."""
-        files, lines = self._file[rows], self._row[rows]
+        lines = self._row[rows]
         if len(self.files) == 1:
             return self._open(0).frames(one.name, component, lines, frames)
-        numbers, places = np.unique(files, return_inverse=True)
+        numbers, places = np.unique(self._file[rows], return_inverse=True)
         pieces = []
         for k, number in enumerate(numbers.tolist()):
             here = places == k
@@ -216,6 +212,20 @@ class FileSource:
             shape = self.grid.shape
             self._opened[key] = Handle(self.files[number], self._stored, shape, self._space)
         return self._opened[key]
+
+    def _examine(
+        self, values: Tensor, one: FieldSpec, component: int, rows: np.ndarray, frames: np.ndarray
+    ) -> None:
+        """Look for NaN unless these values were found finite before."""
+        key, these = (one.name, component), (rows[:, None], frames)
+        if key not in self._examined:
+            self._examined[key] = np.zeros((len(self), len(self.spec.times)), bool)
+        examined = self._examined[key]
+        if not examined[these].all():
+            self._check_finite(values, one, rows)
+            examined[these] = True
+        if examined.all():
+            self._finite.add(key)
 
     def _check_finite(self, values: Tensor, one: FieldSpec, rows: np.ndarray) -> None:
         # One pass over the data; a sum that overflows is looked at again.
