@@ -3,9 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/speed/hdf5.py
 
 One thread, page cache warm, batches of 16. The rival knows where every field begins in the
-contiguous file and checks nothing: it gathers from memory maps into tensors x and y. All
-read in turn, batch by batch, each in an order of its own, so that other load on the machine meets
-all and nobody finds another's numbers in the processor's cache. Seconds are the thread's own (no
+contiguous file and checks nothing: it gathers from memory maps into tensors x and y. All read in
+turn, batch by batch, each in an order of its own, so that other load on the machine meets all and
+nobody finds another's numbers in the processor's cache. Seconds are the thread's own (no
 disk is waited for), their median over an epoch is compared, and only ratios are kept. The first
 epoch verifies checksums and looks for NaN; the second touches some pages of the map for the first
 time; later ones are all alike, and the third stands for them.
