@@ -125,36 +125,51 @@ def mapped_field(
         space: of each axis, the points that are wanted.
     """
     offsets = chunk_offsets(data)
-    if offsets is None:
+    if offsets is None or _divided(data, stored):
         return None
-    block = data.chunks or data.shape
-    jumps = np.cumprod([data.dtype.itemsize, *block[:0:-1]])[::-1].tolist()
-    sizes = dict(zip(stored.axes, data.shape, strict=True))
-    wanted = dict(zip(AXIS_NAMES, (cut.start or 0 for cut in space), strict=False))
-    wanted |= stored.entries()
-    wanted[SAMPLES] = np.arange(sizes[SAMPLES])[:, None]
-    wanted[TIMES] = np.arange(sizes.get(TIMES, 1))[None]
-    chunk, starts = [], np.zeros((sizes[SAMPLES], 1), np.int64)
-    for letter, size, jump in zip(stored.axes, block, jumps, strict=True):
-        entry = wanted.get(letter, 0)
-        chunk.append(entry // size)
-        starts = starts + entry % size * jump
-        # What a frame consists of has to lie in one chunk.
-        whole = letter in AXIS_NAMES or (letter == COMPONENTS and stored.part is None)
-        if whole and size < sizes[letter]:
-            return None
-    starts = starts + offsets[tuple(chunk)]
-    along = dict(zip(stored.axes, jumps, strict=True))
+    along = dict(zip(stored.axes, _jumps(data), strict=True))
     axes = zip(AXIS_NAMES, space, strict=False)
     return MappedField(
         memory,
-        starts,
+        _frame_starts(data, stored, offsets, space),
         shape,
         [along.get(letter, 0) * (cut.step or 1) for letter, cut in axes],
         data.dtype,
         component=along.get(COMPONENTS, 0) if stored.part is None else 0,
         has_checksums=bool(data.fletcher32),
     )
+
+
+def _divided(data: h5py.Dataset, stored: Stored) -> bool:
+    """Whether what a frame consists of lies in several chunks."""
+    whole = {*AXIS_NAMES} if stored.part is not None else {*AXIS_NAMES, COMPONENTS}
+    axes = zip(stored.axes, data.chunks or data.shape, data.shape, strict=True)
+    return any(letter in whole and size < count for letter, size, count in axes)
+
+
+def _jumps(data: h5py.Dataset) -> list[int]:
+    """Bytes from an entry to the next along each axis, inside a chunk."""
+    block = data.chunks or data.shape
+    return np.cumprod([data.dtype.itemsize, *block[:0:-1]])[::-1].tolist()
+
+
+def _frame_starts(
+    data: h5py.Dataset, stored: Stored, offsets: np.ndarray, space: Sequence[slice]
+) -> np.ndarray:
+    """Bytes from the start of the file to the first wanted point of each frame, shape (n, t)."""
+    counts = dict(zip(stored.axes, data.shape, strict=True))
+    wanted = dict(zip(AXIS_NAMES, (cut.start or 0 for cut in space), strict=False))
+    wanted |= stored.entries()
+    wanted[SAMPLES] = np.arange(counts[SAMPLES])[:, None]
+    wanted[TIMES] = np.arange(counts.get(TIMES, 1))[None]
+    chunk, inside = [], np.zeros((counts[SAMPLES], 1), np.int64)
+    for letter, size, jump in zip(
+        stored.axes, data.chunks or data.shape, _jumps(data), strict=True
+    ):
+        entry = wanted.get(letter, 0)
+        chunk.append(entry // size)
+        inside = inside + entry % size * jump
+    return offsets[tuple(chunk)] + inside
 
 
 def chunk_offsets(data: h5py.Dataset) -> np.ndarray | None:
