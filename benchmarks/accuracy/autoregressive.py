@@ -6,7 +6,8 @@ A TFNO learns a small Navier-Stokes set (200 trajectories on 32 x 32 points, ten
 one) from true frames. Two more go on from its weights: one with more single steps, the other
 through rollouts of ten calls; both make as many updates and calls of the model, at the same rate.
 Weights are chosen on the validation split. What counts is the relative L2 error of rollouts of the
-test split at the last time, ten calls after the last true frame. A run that was stopped goes on.
+test split at the last time, ten calls after the last true frame. A run that was stopped goes on, a
+finished one is not repeated.
 """
 
 import argparse
@@ -48,9 +49,10 @@ RUNS = {
 OLD, NEW = "one_step_after_one_step", "unrolled_after_one_step"
 
 
-def pdesolve_runs(*arguments: str) -> str:
-    """Run a command of the package; return it as one would type it."""
-    subprocess.run([sys.executable, "-m", "pdesolve", *arguments], check=True)
+def typed(result: Path, *arguments: str) -> str:
+    """Run a command of the package unless its result is there; return it as one would type it."""
+    if not result.exists():
+        subprocess.run([sys.executable, "-m", "pdesolve", *arguments], check=True)
     return " ".join(["pdesolve", *arguments])
 
 
@@ -60,7 +62,8 @@ def trained(name: str, seed: int, arguments: argparse.Namespace) -> dict:
     further = [f"optimizer.lr={run.rate}"] if run.rate else []
     if run.start:
         further.append(f"init={arguments.folder / f'{run.start}_{seed}' / 'model'}")
-    command = pdesolve_runs(
+    command = typed(
+        folder / "metrics.json",
         "train",
         f"experiment=navier_stokes/{run.objective}",
         f"trainer.epochs={run.epochs}",
@@ -92,8 +95,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs/autoregressive"))
     parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
-    # Files that are there already are checked, not made again.
-    made = pdesolve_runs("generate", "dataset=navier_stokes_demo", f"dataset.path={arguments.data}")
+    set_path = f"dataset.path={arguments.data}"
+    made = typed(arguments.data, "generate", "dataset=navier_stokes_demo", set_path)
     runs = {name: [trained(name, seed, arguments) for seed in arguments.seeds] for name in RUNS}
     errors = {name: [last_time(run) for run in some] for name, some in runs.items()}
     record = {
