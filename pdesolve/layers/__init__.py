@@ -1,5 +1,7 @@
 """Learned pieces that several operators share."""
 
+from .compress import Compression as Compression
+from .compress import compress as compress
 from .normalized import Normalized as Normalized
 from .pointwise import Pointwise as Pointwise
 from .pointwise import PointwiseNetwork as PointwiseNetwork
