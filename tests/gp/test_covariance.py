@@ -4,8 +4,9 @@ import gpytorch
 import pytest
 import torch
 
+from pdesolve import Grid
 from pdesolve.gp.axis import Axis
-from pdesolve.gp.covariance import covariance, features_of
+from pdesolve.gp.covariance import Observation, covariance, features_of, observations_of
 from pdesolve.gp.kernels import (
     Comb,
     Cosine,
@@ -15,6 +16,7 @@ from pdesolve.gp.kernels import (
     SquaredExponential,
     StudentTMixture,
 )
+from pdesolve.gp.problem import problem_of
 
 
 def axis_of(points, length=2.0, periodic=False):
@@ -99,3 +101,55 @@ def test_posterior_mean_of_a_poisson_problem_in_features_is_that_of_covariances(
         )
     torch.testing.assert_close(design @ design.mT, gram - noise * torch.eye(25).double())
     torch.testing.assert_close(values @ weights, expected, rtol=0, atol=1e-9)
+
+
+def gram_posterior(kernel, x, nodes, ends, data):
+    """Mean and variance at x given u'' at nodes and u at ends, from covariances alone."""
+
+    def block(a, b, order):
+        return kernel.derivs(a[:, None] - b, order)[order]
+
+    gram = torch.cat(
+        [
+            torch.cat([block(nodes, nodes, 4), block(nodes, ends, 2)], 1),
+            torch.cat([block(ends, nodes, 2), block(ends, ends, 0)], 1),
+        ]
+    )
+    cross = torch.cat([block(x, nodes, 2), block(x, ends, 0)], 1)
+    mean = cross @ torch.linalg.solve(gram, data)
+    explained = (cross * torch.linalg.solve(gram, cross.mT).mT).sum(1)
+    return mean, block(x[:1], x[:1], 0)[0, 0] - explained
+
+
+@pytest.mark.parametrize(
+    "kernel", [Matern(2.5, 0.7), Matern(3.5, 0.7), StudentTMixture([0.2, 1.0], nu=3.5)]
+)
+def test_features_of_what_is_observed_give_the_kernels_own_posterior(kernel):
+    axis, x = axis_of(14), torch.linspace(0, 2, 23, dtype=torch.float64)
+    ends = axis.nodes[[0, -1]]
+    source = torch.sin(3 * axis.nodes)
+    data = torch.cat([source, torch.tensor([0.3, -0.2], dtype=torch.float64)])
+    with torch.no_grad():
+        mean, variance = gram_posterior(kernel, x, axis.nodes, ends, data)
+        observed = [Observation(axis.nodes, {2: 1.0}), Observation(ends, {0: 1.0})]
+        features, _ = features_of(kernel, axis, observed)
+        rows = torch.cat([features(axis.nodes, 2), features(ends)])
+        weights = torch.linalg.lstsq(rows, data[:, None], driver="gelsd").solution[:, 0]
+        torch.testing.assert_close(features(x) @ weights, mean, rtol=0, atol=1e-9)
+        torch.testing.assert_close(features.unseen_variance(x), variance, rtol=0, atol=1e-9)
+
+
+def test_a_problem_observes_its_equation_and_its_conditions():
+    grid = Grid((12,), 1.0, False)
+    helmholtz = problem_of(lambda d, u: d(u, (2,)) + 9 * d(u, (0,)), grid, source=1.0)
+    found = observations_of(helmholtz)
+    assert [dict(o.terms) for o in found] == [{2: 1.0, 0: 9.0}, {0: 1.0}, {0: 1.0}]
+    assert [o.points.tolist() for o in found[1:]] == [[0.0], [1.0]]
+    cubic = problem_of(lambda d, u: d(u, (2,)) + d(u, (0,)) ** 3, grid, source=1.0)
+    assert [dict(o.terms) for o in observations_of(cubic)[:2]] == [{2: 1.0}, {0: 1.0}]
+
+
+def test_a_kernel_that_is_too_rough_for_the_equation_is_refused():
+    axis = axis_of(9)
+    with pytest.raises(ValueError, match=r"order is 4 for a Matern kernel of nu 1\.5"):
+        features_of(Matern(1.5), axis, [Observation(axis.nodes, {2: 1.0})])
