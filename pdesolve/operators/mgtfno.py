@@ -45,6 +45,9 @@ class MGTFNO(nn.Module):
             backward: the memory of activations is theirs. None takes all patches at once, without
             computing anything twice.
         domain, coordinates, wall_factor: as in `TFNO`, for the whole field.
+        patch_coordinates: append the positions in the window, i / n_j. The levels show a place at
+            different points of their windows, and by itself a TFNO, which treats all points
+            alike, can only compare what they show at the same one.
         lifting_width, projection_width, mlp_expansion, skip, mlp_skip, norm, preactivation,
         activation, separable, factorization, domain_padding, pad_both_sides: of the TFNO.
         joint: of the TFNO, but True unless said otherwise, as in the paper.
@@ -57,7 +60,7 @@ class MGTFNO(nn.Module):
         ValueError: sizes or options that do not fit, with the way out.
 
     Source: Kossaifi et al. 2024, arXiv 2310.00120. Differs from its code (neuraloperator 2.0.0):
-    windows are centred at every size, coordinates are those of the field instead of the patch.
+    windows are centred at every size, and `coordinates` can tell where in the field a patch is.
     """
 
     patch_group: ProcessGroup | None = None
@@ -78,6 +81,7 @@ class MGTFNO(nn.Module):
         patch_chunk: int | None = None,
         domain: Grid | None = None,
         coordinates: bool = True,
+        patch_coordinates: bool = True,
         wall_factor: bool = False,
         lifting_width: int | None = None,
         projection_width: int | None = None,
@@ -111,7 +115,7 @@ class MGTFNO(nn.Module):
             width,
             layers,
             rank,
-            coordinates=False,
+            coordinates=patch_coordinates,
             lifting_width=lifting_width,
             projection_width=projection_width,
             mlp_expansion=mlp_expansion,

@@ -35,19 +35,21 @@ def test_parameter_count_of_the_dense_baseline_is_the_papers_67_million():
 
 @pytest.mark.parametrize("levels", [0, 1, 2])
 @pytest.mark.parametrize("coordinates", [True, False])
-def test_parameter_count_grows_with_the_channels_of_the_levels_only(levels, coordinates):
+@pytest.mark.parametrize("local", [True, False])
+def test_parameter_count_grows_with_the_channels_of_the_levels_only(levels, coordinates, local):
     options = {"modes": (8, 8), "width": 6, "rank": 0.1, "lifting_width": 10}
     plain = TFNO(3, 1, **options, coordinates=coordinates, joint=True)
-    ours = MGTFNO(3, 1, **options, coordinates=coordinates, levels=levels)
-    seen = 3 + 2 * coordinates
-    assert parameter_count(ours) - parameter_count(plain) == levels * seen * 10
+    ours = MGTFNO(3, 1, **options, coordinates=coordinates, patch_coordinates=local, levels=levels)
+    more = levels * (3 + 2 * coordinates) + 2 * local
+    assert parameter_count(ours) - parameter_count(plain) == 10 * more
 
 
 @pytest.mark.parametrize(
     ("levels", "padding"), [(1, 0.0), (1, 0.125), (2, 0.0625), (1, [0.125, 0.25])]
 )
+@pytest.mark.parametrize("embedding", ["grid", None])
 def test_pipeline_of_neuraloperator_with_the_same_weights_gives_the_same_field(
-    levels, padding, generator
+    levels, padding, embedding, generator
 ):
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
@@ -57,12 +59,13 @@ def test_pipeline_of_neuraloperator_with_the_same_weights_gives_the_same_field(
 
         official = Official(
             n_modes=(6, 8), in_channels=2 * (levels + 1), out_channels=1, hidden_channels=8,
-            n_layers=2, rank=0.2, positional_embedding=None,
+            n_layers=2, rank=0.2, positional_embedding=embedding,
         )  # fmt: skip
         cutter = MultigridPatching2D(official, levels=levels, padding_fraction=padding)
         ours = MGTFNO(
-            2, 1, (6, 8), 8, 2, 0.2, levels=levels, padding=padding, coordinates=False, joint=False
-        )
+            2, 1, (6, 8), 8, 2, 0.2, levels=levels, padding=padding, joint=False,
+            coordinates=False, patch_coordinates=embedding is not None,
+        )  # fmt: skip
         _tfno.copy_from_neuraloperator(official, ours.operator)
         assert parameter_count(ours) == sum(
             p.numel() * (2 if p.is_complex() else 1) for p in official.parameters()
@@ -78,7 +81,7 @@ def test_without_levels_it_is_a_tfno(device, generator):
     torch.manual_seed(0)
     plain = TFNO(1, 1, (6, 6), 4, 2, joint=True).to(device)
     torch.manual_seed(0)
-    ours = MGTFNO(1, 1, (6, 6), 4, 2, levels=0).to(device)
+    ours = MGTFNO(1, 1, (6, 6), 4, 2, levels=0, patch_coordinates=False).to(device)
     x = torch.randn(2, 1, 9, 12, generator=generator).to(device)
     torch.testing.assert_close(ours(x), plain(x))
 
@@ -101,11 +104,13 @@ def test_patches_see_the_coordinates_of_the_whole_field():
     model(torch.zeros(1, 1, 8, 8))
     s = torch.arange(8) / 7
     # Patch (1, 0): along x points 2 ... 9 of the periodic extension, at half the resolution
-    # points 4 - 2 - 2 * 2 + 2 t; channels x, s_x, s_y of level 0, then of level 1.
-    assert seen[0].shape == (4, 6, 8, 4)
+    # points 4 - 2 - 2 * 2 + 2 t; channels x, s_x, s_y of level 0, then of level 1, then the
+    # positions in the window.
+    assert seen[0].shape == (4, 8, 8, 4)
     torch.testing.assert_close(seen[0][2, 1, :, 0], s[[2, 3, 4, 5, 6, 7, 0, 1]])
     torch.testing.assert_close(seen[0][2, 4, :, 0], s[[6, 0, 2, 4, 6, 0, 2, 4]])
     torch.testing.assert_close(seen[0][2, 2, 0], s[:4])
+    torch.testing.assert_close(seen[0][2, 6, :, 0], torch.arange(8) / 8)
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 100])
