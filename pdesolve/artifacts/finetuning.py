@@ -2,12 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
 from .config import ArtifactError
 from .folder import load
+
+
+@runtime_checkable
+class Adaptable(Protocol):
+    """An operator that can be built again for other channels, keeping what it learned."""
+
+    def adapted(self, in_channels: int, out_channels: int, **options: Any) -> nn.Module: ...
 
 
 def pretrained(
@@ -34,7 +41,7 @@ def pretrained(
     """
     model = load(source)
     operator = getattr(model, "operator", model)
-    if hasattr(operator, "adapted"):
+    if isinstance(operator, Adaptable):
         options = {"inputs": inputs, "outputs": outputs, **constructor}
         return operator.adapted(in_channels, out_channels, **options)
     own = getattr(operator, "in_channels", None), getattr(operator, "out_channels", None)

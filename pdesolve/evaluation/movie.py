@@ -82,7 +82,7 @@ def gif(
     every = -(-len(times) // MAX_PICTURES)
     # The last one is always among them.
     chosen = list(range(len(times) - 1, -1, -every))[::-1]
-    pair = tuple(array(u[:, :MAX_ROWS]) for u in (truth, prediction))
+    pair = array(truth[:, :MAX_ROWS]), array(prediction[:, :MAX_ROWS])
     figure, show = (_lines if grid.dims == 1 else _maps)(pair, grid, names)
     pictures = []
     for k in chosen:

@@ -1,9 +1,9 @@
 """scOT: a hierarchical window transformer whose norms know the lead time (Poseidon's backbone)."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -126,8 +126,7 @@ class ScOT(nn.Module):
         self.embeddings = _Embedding(in_channels, width, patch, condition_dim)
         encoder = [stage(level, decoder=False) for level in range(levels)]
         decoder = [stage(level, decoder=True) for level in reversed(range(levels))]
-        self.encoder = nn.ModuleDict({"layers": nn.ModuleList(encoder)})
-        self.decoder = nn.ModuleDict({"layers": nn.ModuleList(decoder)})
+        self.encoder, self.decoder = _Stages(encoder), _Stages(decoder)
         self.residual_blocks = nn.ModuleList(skip(level) for level in range(levels))
         self.patch_recovery = _Recovery(width, out_channels, patch)
         self.apply(_draw)
@@ -156,20 +155,21 @@ class ScOT(nn.Module):
     def _transformed(self, v: Tensor, t: Tensor | None) -> Tensor:
         """Tokens (b, n, m, c) after encoder and decoder."""
         kept: list[Tensor] = []
-        for stage, blocks in zip(self.encoder["layers"], self.residual_blocks, strict=True):
+        for stage, skips in zip(self.encoder, self.residual_blocks, strict=True):
             u = self._through(stage.blocks, v, t)
-            kept.append(self._through(blocks, u, t))
+            kept.append(self._through(skips, u, t))
             v = v if stage.downsample is None else stage.downsample(u + v, t)
         v = kept.pop()
-        for stage in self.decoder["layers"]:
+        for stage in self.decoder:
             v = self._through(stage.blocks, v, t)
             if stage.upsample is not None:
                 skip = kept.pop()
                 v = stage.upsample(v, t, (skip.shape[1], skip.shape[2])) + skip
         return v
 
-    def _through(self, blocks: nn.ModuleList, v: Tensor, t: Tensor | None) -> Tensor:
+    def _through(self, blocks: nn.Module, v: Tensor, t: Tensor | None) -> Tensor:
         again = self.checkpointing and self.training and torch.is_grad_enabled()
+        assert isinstance(blocks, nn.ModuleList)
         for block in blocks:
             v = checkpoint(block, v, t, use_reentrant=False) if again else block(v, t)
         return v
@@ -268,13 +268,26 @@ class ScOT(nn.Module):
         Raises:
             ValueError: numbers that are no channels of this operator.
         """
-        arguments = dict(self.constructor_arguments)  # pyright: ignore
+        arguments: dict[str, Any] = dict(self.constructor_arguments)  # pyright: ignore
         arguments |= {"in_channels": in_channels, "out_channels": out_channels, **constructor}
         # Drawn even where nothing is kept of them: all else is overwritten.
         new = type(self)(**arguments)
         new.load_state_dict(adapt(self.state_dict(), new.state_dict(), inputs, outputs))
         reference = next(self.parameters())
         return new.to(reference.device, reference.dtype).train(self.training)
+
+
+class _Stages(nn.Module):
+    """Stages in the order of their call."""
+
+    def __init__(self, stages: Sequence[SwinStage]):
+        super().__init__()
+        self.layers = nn.ModuleList(stages)
+
+    def __iter__(self) -> Iterator[SwinStage]:
+        for stage in self.layers:
+            assert isinstance(stage, SwinStage)
+            yield stage
 
 
 class _Embedding(nn.Module):
