@@ -91,12 +91,13 @@ def compared(model: Any, sets: Sets, label: str, device: Any) -> dict[str, dict[
     if not label:
         mean = evaluation.training_mean(sets.train)
         figures = evaluation.evaluate(mean, sets.test[""], device=device)
-        return {"training mean": {name: figures[name] for name in ("l2", "h1")}}
+        return {"training mean": {name: figures[name] for name in ("l2", "h1") if name in figures}}
     # A boundary value that the equation tells is no secret from the rival.
     wall = getattr(equation_of(sets.train), "boundary_value", None)
     coarse, fine = sets.test[""], sets.test[label]
     figures = evaluation.across_resolutions(model, coarse, fine, wall_value=wall, device=device)
-    return {"interpolation": {name: figures[f"interpolated_{name}"] for name in ("l2", "h1")}}
+    known = [name for name in ("l2", "h1") if f"interpolated_{name}" in figures]
+    return {"interpolation": {name: figures[f"interpolated_{name}"] for name in known}}
 
 
 def has_rollouts(dataset: Any) -> bool:

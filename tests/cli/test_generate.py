@@ -223,7 +223,7 @@ def test_killed_generations_make_the_data_of_uninterrupted_ones(pdesolve, tiny_h
 
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs/dataset"
-GENERATED = [p.stem for p in sorted(CONFIGS.glob("*.yaml")) if "\nmade_by:" not in p.read_text()]
+GENERATED = [p.stem for p in sorted(CONFIGS.glob("*.yaml")) if "\nsamples:" in p.read_text()]
 
 
 @pytest.mark.parametrize("name", GENERATED)

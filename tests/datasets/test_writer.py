@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from pdesolve import Grid
 from pdesolve.datasets import (
+    DatasetSpec,
+    DatasetWriter,
     ExistingFileError,
+    FieldSpec,
     IncompleteFileError,
     NonFiniteError,
     SchemaError,
@@ -106,6 +110,41 @@ def test_statistics_are_those_of_the_fields(kinds, stored):
     assert found["mean"] == pytest.approx(values.mean(), rel=1e-12)
     assert found["std"] == pytest.approx(values.std(), rel=1e-12)
     assert (found["min"], found["max"], found["count"]) == (values.min(), values.max(), values.size)
+
+
+def masked(path, **settings):
+    fields = (FieldSpec("mask", "input"), FieldSpec("u", "output"))
+    spec = DatasetSpec("m", Grid((4, 3), 1.0, False), fields)
+    return DatasetWriter(path, spec, 3, provenance={}, mask="mask", **settings)
+
+
+def put_masked(writer, index):
+    mask = np.arange(12).reshape(4, 3) >= index
+    writer.write(index, {"mask": mask, "u": np.where(mask, index + 1.0, -99.0)}, seed=index)
+
+
+def test_a_field_that_is_a_mask_arrives_as_mask_and_bounds_statistics(tmp_path):
+    with masked(tmp_path / "a.h5") as writer:
+        for index in (2, 0):
+            put_masked(writer, index)
+    # As if the kill had come between the sample and its mask.
+    with h5py.File(tmp_path / "a.h5.tmp", "r+") as file:
+        file["pdesolve/mask/domain"][2] = 1
+    with masked(tmp_path / "a.h5", resume=True) as writer:
+        assert writer.written == {0, 2}
+        put_masked(writer, 1)
+        path = writer.finish()
+    batch = open_dataset(path).batch([0, 1, 2])
+    assert torch.equal(batch.mask, batch.x)
+    assert batch.mask.sum((1, 2, 3)).tolist() == [12, 11, 10]
+    with h5py.File(path) as file:
+        assert file["pdesolve/stats/u"].attrs["min"] == 1.0
+    assert not verify(path).errors
+
+
+def test_a_mask_that_is_no_field_is_refused(kinds, tmp_path):
+    with pytest.raises(SchemaError, match="mask is 'domain'"):
+        kinds.begin(tmp_path / "a.h5", mask="domain")
 
 
 # Python 3.12 warns of any fork of a process with threads.
