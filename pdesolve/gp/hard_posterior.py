@@ -1,14 +1,16 @@
 """Error bars of a solution whose data are exact: what the truncated solve leaves undetermined."""
 
+from dataclasses import replace
+
 import torch
 
 from .attempt import Attempt
-from .one_dimension import collocation
+from .observations import problem_rows
 from .posterior import Posterior, Rows
 from .problem import Problem
 
 # Rounding of a sum of as many terms as there are features, relative to the row.
-_ROUNDING = 1e-14
+_ROUNDING, _TINY = 1e-14, 1e-300
 
 
 def hard_posterior(problem: Problem, attempt: Attempt) -> Posterior:
@@ -19,16 +21,15 @@ def hard_posterior(problem: Problem, attempt: Attempt) -> Posterior:
     these bands leaves open, not what lies outside the bands.
     """
     features, mean = attempt.expansion.bases[0], attempt.expansion.core
-    rows = collocation(problem, features)
-    jet = rows.derivatives @ mean
-    matrix = torch.einsum("kn,knm->nm", rows.linearised(jet), rows.derivatives)
-    level = max(_ROUNDING, attempt.residual) * float((matrix @ mean).abs().max())
-    edge = max(_ROUNDING, attempt.boundary) * max(float((rows.conditions @ mean).abs().max()), 1.0)
+    rows = problem_rows(problem, features, 1.0, 1.0, at=mean)
+    fitted, edges = rows.matrix @ mean, len(problem.functionals)
+    split = len(fitted) - edges
+    level = max(_ROUNDING, attempt.residual) * float(fitted[:split].abs().max())
+    edge = max(_ROUNDING, attempt.boundary) * max([1.0, *fitted[split:].abs().tolist()])
+    noise = torch.full_like(fitted, max(level, _TINY))
+    noise[split:] = edge
     size = float(mean.norm()) / len(mean) ** 0.5
-    noise = torch.cat(
-        [torch.full_like(jet[0], max(level, 1e-300)), torch.full_like(rows.values, edge)]
+    found = Rows(rows.matrix, fitted, noise).posterior(
+        features, torch.full_like(mean, max(size, _TINY))
     )
-    data = torch.cat([matrix @ mean, rows.conditions @ mean])
-    whole = Rows(torch.cat([matrix, rows.conditions]), data, noise)
-    found = whole.posterior(features, torch.full_like(mean, max(size, 1e-300)))
-    return Posterior(features, mean, found.triangle, found.log_evidence, found.misfit)
+    return replace(found, mean=mean)

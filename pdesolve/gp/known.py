@@ -11,8 +11,58 @@ from torch.func import jvp
 from .axis import Axis
 from .spectrum import pursue, svd
 
+
+_ROUNDING = 1e-13
+
+
+class Interpolant:
+    """A stored field between its nodes: the least squares fit of the bands that it has.
+
+    Raises:
+        ValueError: the values do not lie on the nodes, or are not finite.
+    """
+
+    def __init__(self, name: str, values: Float[Tensor, "*n"], axes: Sequence[Axis]):
+        shape = tuple(len(axis.nodes) for axis in axes)
+        if tuple(values.shape) != shape:
+            raise ValueError(
+                f"{name} has shape {tuple(values.shape)}, expected the grid's {shape}, a number "
+                "or a function of the coordinates"
+            )
+        if not bool(torch.isfinite(values).all()):
+            raise ValueError(f"{name} has a NaN or infinity, expected finite values")
+        self.nodal = values.double().to(axes[0].nodes.device)
+        self._axes = tuple(axes)
+        self._features, coefficients = [], self.nodal
+        for j, axis in enumerate(axes):
+            snapshots = self.nodal.movedim(j, 0).reshape(len(axis.nodes), -1)
+            spectrum = pursue(snapshots, axis, width=4.0)
+            bands = ((0.0, 0.8 * axis.nyquist),) if spectrum.broad else spectrum.bands
+            features = axis.features(bands)
+            self._features.append(features)
+            left, sizes, right = svd(features(axis.nodes))
+            # Smaller ones would turn what the bands do not explain into large coefficients.
+            kept = sizes > max(_ROUNDING, spectrum.remainder) * sizes[0]
+            inverse = (right[kept].T / sizes[kept]) @ left[:, kept].T
+            coefficients = torch.tensordot(inverse, coefficients, ([1], [j])).movedim(0, j)
+        self._coefficients = coefficients
+
+    def values(self, orders: tuple[int, ...], points: Sequence[Tensor]) -> Tensor:
+        """Return a derivative on the tensor product of the points; stored values on the nodes."""
+        at_nodes = all(
+            len(x) == len(a.nodes) and bool(torch.equal(x, a.nodes))
+            for x, a in zip(points, self._axes, strict=True)
+        )
+        if at_nodes and not any(orders):
+            return self.nodal
+        result = self._coefficients
+        for j, (features, order) in enumerate(zip(self._features, orders, strict=True)):
+            result = torch.tensordot(features(points[j], order), result, ([1], [j])).movedim(0, j)
+        return result
+
+
 # A number, values on the nodes, or a function of the coordinates.
-Given = float | Tensor | Callable[..., Tensor]
+Given = float | Tensor | Interpolant | Callable[..., Tensor]
 
 
 def known_values(
@@ -70,48 +120,3 @@ def _partial(function: Callable[..., Tensor], axis: int) -> Callable[..., Tensor
         return jvp(function, x, tangents)[1]
 
     return slope
-
-
-class Interpolant:
-    """A stored field between its nodes: the least squares fit of the bands that it has.
-
-    Raises:
-        ValueError: the values do not lie on the nodes, or are not finite.
-    """
-
-    def __init__(self, name: str, values: Float[Tensor, "*n"], axes: Sequence[Axis]):
-        shape = tuple(len(axis.nodes) for axis in axes)
-        if tuple(values.shape) != shape:
-            raise ValueError(
-                f"{name} has shape {tuple(values.shape)}, expected the grid's {shape}, a number "
-                "or a function of the coordinates"
-            )
-        if not bool(torch.isfinite(values).all()):
-            raise ValueError(f"{name} has a NaN or infinity, expected finite values")
-        self.nodal = values.double().to(axes[0].nodes.device)
-        self._axes = tuple(axes)
-        self._features, coefficients = [], self.nodal
-        for j, axis in enumerate(axes):
-            snapshots = self.nodal.movedim(j, 0).reshape(len(axis.nodes), -1)
-            spectrum = pursue(snapshots, axis, width=4.0)
-            bands = ((0.0, 0.8 * axis.nyquist),) if spectrum.broad else spectrum.bands
-            features = axis.features(bands)
-            self._features.append(features)
-            left, sizes, right = svd(features(axis.nodes))
-            kept = sizes > 1e-13 * sizes[0]
-            inverse = (right[kept].T / sizes[kept]) @ left[:, kept].T
-            coefficients = torch.tensordot(inverse, coefficients, ([1], [j])).movedim(0, j)
-        self._coefficients = coefficients
-
-    def values(self, orders: tuple[int, ...], points: Sequence[Tensor]) -> Tensor:
-        """Return a derivative on the tensor product of the points; stored values on the nodes."""
-        at_nodes = all(
-            len(x) == len(a.nodes) and bool(torch.equal(x, a.nodes))
-            for x, a in zip(points, self._axes, strict=True)
-        )
-        if at_nodes and not any(orders):
-            return self.nodal
-        result = self._coefficients
-        for j, (features, order) in enumerate(zip(self._features, orders, strict=True)):
-            result = torch.tensordot(features(points[j], order), result, ([1], [j])).movedim(0, j)
-        return result

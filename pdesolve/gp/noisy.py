@@ -5,6 +5,8 @@ amplifies it. So the base band is kept only where the evidence asks for it; othe
 its functions stay that the operator sends to zero, which the boundary data determine.
 """
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -12,8 +14,8 @@ from torch import Tensor
 from .axis import Axis
 from .expansion import Expansion
 from .features import Bands, Features
-from .one_dimension import collocation
-from .posterior import Learned, Rows, learned
+from .observations import problem_rows
+from .posterior import Learned, learned
 from .problem import Problem
 from .spectrum import Spectrum, svd
 
@@ -98,19 +100,16 @@ def _learn(
     groups += [bands] * problem.jet.highest(0)
     basis = Joined(axis.features(tuple(others)) if others else None, base, transform)
     numbers = torch.tensor(groups, device=problem.device)
-    rows = collocation(problem, basis)
-    at_zero = rows.derivatives.new_zeros(rows.derivatives.shape[:2])
-    matrix = torch.einsum("kn,knm->nm", rows.linearised(at_zero), rows.derivatives)
-    data = -rows.residual(at_zero)
+    rows = problem_rows(problem, basis, spectrum.noise, 1.0)
+    nodes = len(axis.nodes)
+    matrix, data = rows.matrix[:nodes], rows.data[:nodes]
     start = [float(data.norm() / matrix[:, numbers == g].norm()) for g in range(bands)]
     size = max([*start, float(data.abs().max()) * axis.length ** problem.jet.highest(0)])
     share = spectrum.noise / float(data.abs().max())
-    exact = torch.full_like(rows.values, _EXACT * share * min([*start, size]))
-    joined = Rows.joined(
-        [Rows(matrix, data, torch.full_like(data, spectrum.noise)),
-         Rows(rows.conditions, rows.values, exact)]
-    )  # fmt: skip
-    return learned(joined, basis, numbers, [*start, _WIDE * size], free=[bands], noisy=len(data))
+    noise = rows.noise.clone()
+    noise[nodes:] = _EXACT * share * min([*start, size])
+    scales = [*start, _WIDE * size]
+    return learned(replace(rows, noise=noise), basis, numbers, scales, free=[bands], noisy=nodes)
 
 
 def _columns(axis: Axis, band: tuple[float, float]) -> int:

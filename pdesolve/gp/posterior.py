@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 _ROUNDS = 25
@@ -116,7 +116,7 @@ class Learned:
 def learned(
     rows: Rows,
     basis: Callable[[Tensor, int], Tensor],
-    groups: Float[Tensor, " m"],
+    groups: Int[Tensor, " m"],
     start: Sequence[float],
     *,
     free: Sequence[int] = (),
@@ -138,7 +138,6 @@ def learned(
     """
     scales, factor = list(start), 1.0
     least = _LEAST_SCALE * max((s for g, s in enumerate(start) if g not in free), default=1.0)
-    groups = groups.long()
     result = rows.posterior(basis, rows.matrix.new_tensor(scales)[groups])
     for _ in range(_ROUNDS):
         variances, determined, before = result.variances, 0.0, list(scales)

@@ -23,8 +23,9 @@ _LOBE = math.sqrt(1 + (_BETA / math.pi) ** 2)
 # Half-width of a band in bins of 1/L; enough for one that has to end near Nyquist.
 _BASE = 4.0
 _ROUNDS, _PEAKS, _SMALLEST_PEAK = 40, 6, 1e-2
-# A remainder up to so many times its own noise floor is white.
-_WHITE = 1.3
+# A remainder up to so many times its own noise floor is white, if more bands do not reduce it to
+# less than this share of what they would leave of noise.
+_WHITE, _UNEXPLAINED = 1.3, 0.5
 # Share of the points above which bands are no lines any more.
 _BROAD = 0.8
 
@@ -67,31 +68,59 @@ def pursue(
         known_lines: centres that are laid down first, such as the zeros of the symbol.
     """
     lines = [line for line in known_lines if line < axis.nyquist]
-    tolerance, noise, broad = EXACT, 0.0, False
     size = float(data.norm())
+    fit = _Fit.of(data, axis, _bands(lines, width, axis))
+    noise, broad = 0.0, False
     for _ in range(_ROUNDS):
-        rest, rank = _unexplained(data, axis, _bands(lines, width, axis))
-        remainder = float(rest.norm()) / size if size else 0.0
-        noise = noise_floor(rest)
-        white = _WHITE * noise * math.sqrt(max(len(data) - rank, 1) * data.shape[1])
-        if remainder <= EXACT:
-            noise = 0.0
+        if fit.size <= EXACT * size:
             break
-        if float(rest.norm()) <= white:
-            tolerance = remainder
+        found = _peaks(fit.rest, axis, width, weight)
+        broad = not found or fit.rank > _BROAD * len(data)
+        if broad:
             break
-        if rank > _BROAD * len(data):
-            broad = True
+        better = _Fit.of(data, axis, _bands([*lines, *found], width, axis))
+        if fit.is_white(better):
+            noise = noise_floor(fit.rest)
             break
-        found = _peaks(rest, axis, width, weight)
-        if not found:
-            broad = True
-            break
-        lines += found
+        lines, fit = lines + found, better
     if not broad:
-        lines = _pruned(data, axis, lines, width, 1.02 * tolerance * size, len(known_lines))
-    bands = _bands(lines, width, axis)
-    return Spectrum(bands, tuple(lines), remainder, 0.0 if broad else noise, broad)
+        allowed = max(EXACT * size, 1.02 * fit.size if noise else 0.0)
+        lines = _pruned(data, axis, lines, width, allowed, len(known_lines))
+    remainder = fit.size / size if size else 0.0
+    return Spectrum(_bands(lines, width, axis), tuple(lines), remainder, noise, broad)
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """What bands leave of data, and the rank of the fit."""
+
+    rest: Float[Tensor, "n q"]
+    rank: int
+
+    @classmethod
+    def of(cls, data: Tensor, axis: Axis, bands: Bands) -> "_Fit":
+        # The comb of the prior itself: another one could have teeth on lines that the prior lacks.
+        left, values, _ = svd(axis.features(bands)(axis.nodes))
+        left = left[:, values > 1e-12 * values[0]]
+        rest = data - left @ (left.T @ data)
+        # Twice: the first projection leaves rounding of the size of the data.
+        return cls(rest - left @ (left.T @ rest), left.shape[1])
+
+    @property
+    def size(self) -> float:
+        return float(self.rest.norm())
+
+    @property
+    def _free(self) -> int:
+        return max(len(self.rest) - self.rank, 1)
+
+    def is_white(self, better: "_Fit") -> bool:
+        """Return whether the rest has a flat spectrum, of which more bands take no more than theirs."""
+        flat = (
+            self.size <= _WHITE * noise_floor(self.rest) * (self._free * self.rest.shape[1]) ** 0.5
+        )
+        share = (better._free / self._free) ** 0.5
+        return flat and better.size > _UNEXPLAINED * share * self.size
 
 
 def noise_floor(rest: Float[Tensor, "n q"]) -> float:
@@ -132,15 +161,6 @@ def _bands(lines: Sequence[float], width: float, axis: Axis) -> Bands:
     return merged((base, *around))
 
 
-def _unexplained(data: Tensor, axis: Axis, bands: Bands) -> tuple[Tensor, int]:
-    # The comb of the prior itself: another one could have teeth on lines that the prior lacks.
-    left, values, _ = svd(axis.features(bands)(axis.nodes))
-    left = left[:, values > 1e-12 * values[0]]
-    rest = data - left @ (left.T @ data)
-    # Twice: the first projection leaves rounding of the size of the data.
-    return rest - left @ (left.T @ rest), left.shape[1]
-
-
 def _peaks(
     rest: Tensor, axis: Axis, width: float, weight: Callable[[Tensor], Tensor] | None
 ) -> list[float]:
@@ -163,8 +183,7 @@ def _pruned(
     """Drop lines, the last found first, without which the data are still explained."""
     for index in range(len(lines) - 1, kept - 1, -1):
         fewer = lines[:index] + lines[index + 1 :]
-        rest, _ = _unexplained(data, axis, _bands(fewer, width, axis))
-        if float(rest.norm()) <= max(allowed, EXACT * float(data.norm())):
+        if _Fit.of(data, axis, _bands(fewer, width, axis)).size <= allowed:
             lines = fewer
     return lines
 

@@ -1,0 +1,48 @@
+"""Given fields at any points, with derivatives."""
+
+import pytest
+import torch
+
+from pdesolve import Grid
+from pdesolve.gp.axis import axes_of
+from pdesolve.gp.known import Interpolant, differentiated, field_values
+from pdesolve.ops.formula import Formula
+
+
+@pytest.mark.parametrize("field", [lambda x, y: x.sin() * y**3, Formula("sin(x)*y**3", "xy")])
+@pytest.mark.parametrize("orders", [(0, 0), (1, 0), (0, 2), (2, 1)])
+def test_functions_are_differentiated_exactly(field, orders):
+    x, y = torch.linspace(0, 1, 5).double(), torch.linspace(0, 2, 4).double()
+    factors = {0: x.sin(), 1: x.cos(), 2: -x.sin()}, {0: y**3, 1: 3 * y**2, 2: 6 * y}
+    truth = factors[0][orders[0]][:, None] * factors[1][orders[1]]
+    torch.testing.assert_close(field_values(field, orders, [x, y]), truth)
+
+
+def test_a_number_has_no_slope():
+    points = [torch.linspace(0, 1, 3).double()]
+    assert torch.equal(field_values(2.5, (0,), points), torch.full((3,), 2.5).double())
+    assert torch.equal(field_values(2.5, (1,), points), torch.zeros(3).double())
+
+
+def test_stored_values_are_interpolated_with_their_derivatives():
+    grid = Grid((80, 70), (1.0, 2.0), False)
+    x, y = grid.coordinates()
+    field = Interpolant("field", torch.sin(9 * x) * torch.cos(4 * y), axes_of(grid))
+    at = [torch.tensor([0.123, 0.9]).double(), torch.tensor([0.01, 1.7]).double()]
+    truth = 9 * torch.cos(9 * at[0])[:, None] * -4 * torch.sin(4 * at[1])
+    torch.testing.assert_close(field.values((1, 1), at), truth, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [(torch.zeros(9), r"shape \(9,\), expected the grid's \(10,\)"),
+     (torch.full((10,), float("nan")), "NaN")],
+)  # fmt: skip
+def test_stored_values_that_do_not_fit_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        Interpolant("source", values, axes_of(Grid((10,), 1.0, False)))
+
+
+def test_differentiation_is_nested():
+    x = torch.tensor([0.3]).double()
+    torch.testing.assert_close(differentiated(torch.exp, (3,))(x), torch.exp(x))
