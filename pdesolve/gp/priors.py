@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from .axis import Axis
-from .features import Bands, Features
+from .expansion import Basis
+from .features import Bands
 from .problem import Problem
 from .spectrum import Spectrum, periodogram, pursue
 
@@ -26,7 +27,7 @@ class Prior:
     """Features with a name, and the bands that they fill."""
 
     name: str
-    features: Features
+    features: Basis
     bands: Bands
 
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from .axis import Axis
 from .boundary import Functional
 from .expansion import Basis
-from .features import Features
 from .spectrum import svd
 
 # "galerkin" tests with the functions themselves, "derivative" with their highest derivative.
@@ -41,11 +40,11 @@ class RankedBasis(Basis, Protocol):
 class OrthonormalBasis:
     """q(x) = φ(x) T: combinations of features that are orthonormal on [0, L]."""
 
-    features: Features
+    features: Basis
     transform: Float[Tensor, "m r"]
 
     @classmethod
-    def of(cls, features: Features, axis: Axis, *, least: float = _RANK) -> "OrthonormalBasis":
+    def of(cls, features: Basis, axis: Axis, *, least: float = _RANK) -> "OrthonormalBasis":
         """Return the functions that the features span, but for those of a norm below `least`."""
         count = _FINER * len(axis.nodes)
         x = torch.linspace(0, axis.length, count + 1, dtype=torch.float64, device=axis.nodes.device)

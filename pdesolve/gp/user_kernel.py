@@ -1,10 +1,15 @@
-"""A solve with kernels that the user gives, by their features or their sections at the nodes."""
+"""A solve with kernels that the user gives: their features, or sections that span what is observed.
+
+In one dimension the result is the posterior mean of the kernel itself. On grids of more axes it is
+the interpolant of GP-HM, k(x, X) K⁻¹ U along each axis, U from the equation at the nodes: exact
+for kernels of cosines, the more accurate the smoother the others are.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
 from .attempt import Attempt
-from .covariance import features_of
+from .covariance import features_of, observations_of
 from .many_dimensions import solved_with
 from .one_dimension import Solver
 from .priors import Prior
@@ -28,20 +33,21 @@ def solve_with_kernel(
         ValueError: their number is wrong, a kernel is unknown, too rough or not periodic.
     """
     axes = problem.axes
-    kernels = list(kernel) if isinstance(kernel, list | tuple) else [kernel] * len(axes)
+    kernels: list[Any] = list(kernel) if isinstance(kernel, list | tuple) else [kernel] * len(axes)
     if len(kernels) != len(axes):
         raise ValueError(
             f"kernel has {len(kernels)} entries on a grid of {len(axes)} axes, expected one kernel "
             "or one for each axis"
         )
-    found = [features_of(k, axis) for k, axis in zip(kernels, axes, strict=True)]
+    observed = observations_of(problem) if len(axes) == 1 else None
+    found = [features_of(k, a, observed) for k, a in zip(kernels, axes, strict=True)]
     accuracy = max(figure for _, figure in found)
     if len(axes) == 1:
-        solver = Solver(problem, Prior("kernel", found[0][0], ()))  # pyright: ignore
+        solver = Solver(problem, Prior("kernel", found[0][0], ()))
         tried = [solver(cutoff) for cutoff in _CUTOFFS]
     else:
         bases = [
-            OrthonormalBasis.of(features, axis)  # pyright: ignore[reportArgumentType]
+            OrthonormalBasis.of(features, axis)
             for (features, _), axis in zip(found, axes, strict=True)
         ]
         tried = [solved_with(problem, "kernel", bases)]
