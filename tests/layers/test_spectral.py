@@ -3,8 +3,9 @@ import itertools
 import pytest
 import torch
 
-from pdesolve.layers import SpectralConv
+from pdesolve.layers import SpectralConv, to_matmul
 from pdesolve.ops import band_matmul
+from pdesolve.ops.memory import is_channels_last, to_channels_last
 
 SIZES = [(n,) for n in (8, 9, 15, 16, 31, 32, 33)]
 SIZES += [(n, n) for n in (8, 9, 15, 16, 31, 32, 33)] + [(8, 9), (33, 16), (9, 32), (1, 15)]
@@ -145,3 +146,58 @@ def test_a_field_of_other_axes_or_channels_is_refused():
         layer(torch.ones(1, 3, 8, 8))
     with pytest.raises(ValueError, match="output_shape"):
         layer(torch.ones(1, 2, 8, 8), (8,))
+
+
+FORMS = pytest.mark.parametrize(
+    "form",
+    [{}, {"rank": 0.3}, {"rank": 0.3, "factorization": "cp"},
+     {"rank": 0.3, "factorization": "tt"}, {"rank": 0.3, "separable": True}],
+    ids=["dense", "tucker", "cp", "tt", "separable"],
+)  # fmt: skip
+
+
+def complex_values(graph):
+    found = [node.meta.get("val") for node in graph.nodes]
+    return [v for v in found if isinstance(v, torch.Tensor) and v.is_complex()]
+
+
+@pytest.mark.compile
+@FORMS
+@pytest.mark.parametrize("shape", [(12, 9), (6, 7, 8)])
+def test_the_exported_layer_is_the_same_and_holds_no_complex_number(shape, form, generator):
+    layer = SpectralConv(4, 4, (6, 5, 4)[: len(shape)], **form).eval()
+    x = torch.randn(2, 4, *shape, generator=generator)
+    exported = torch.export.export(to_matmul(layer), (x,))
+    assert complex_values(exported.graph) == []
+    torch.testing.assert_close(exported.module()(x), layer(x))
+
+
+@pytest.mark.compile
+@FORMS
+def test_the_compiled_layer_is_one_graph_and_has_the_same_gradients(form, device, generator):
+    layer = SpectralConv(4, 4, (6, 5), **form).to(device)
+    x = torch.randn(2, 4, 12, 9, generator=generator).to(device).requires_grad_()
+    results = []
+    for called in (layer, torch.compile(layer, fullgraph=True, dynamic=False)):
+        y = called(x)
+        gradients = torch.autograd.grad(y.square().sum(), [x, *layer.parameters()])
+        results.append((y, *gradients))
+    for expected, found in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("transform", ["matmul", "fft", "auto"])
+@pytest.mark.parametrize("shape", [(9,), (16, 12), (5, 6, 7)])
+def test_every_transform_gives_the_same_field_in_the_format_of_the_input(
+    shape, transform, device, generator
+):
+    layer = SpectralConv(3, 2, (8, 6, 5)[: len(shape)]).to(device).double()
+    x = torch.randn(2, 3, *shape, generator=generator, dtype=torch.float64).to(device)
+    layer.transform = "fft"
+    expected = layer(x)
+    layer.transform = transform
+    for given in (x, to_channels_last(x)):
+        y = layer(given)
+        torch.testing.assert_close(y, expected, rtol=1e-12, atol=1e-12)
+        assert is_channels_last(y) == is_channels_last(given)
+    assert to_matmul(torch.nn.Sequential(layer))[0].transform == "matmul"
