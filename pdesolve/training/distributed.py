@@ -101,15 +101,17 @@ def sharing_patches(models: Sequence[nn.Module], group: dist.ProcessGroup | None
     the end. None: each process computes all patches.
 
     Raises:
-        ValueError: there is a group, and a model without such a module.
+        ValueError: there is a group, and a model with parameters outside of such modules, whose
+            gradient would be counted once for each process.
     """
-    found = [[m for m in model.modules() if hasattr(m, "patch_group")] for model in models]
-    if group is not None and not all(found):
+    modules = [m for model in models for m in model.modules() if hasattr(m, "patch_group")]
+    inside = {p for module in modules for p in module.parameters()}
+    if group is not None and not all(inside.issuperset(model.parameters()) for model in models):
         raise ValueError(
-            f"patch_processes is {dist.get_world_size(group)} for a model without patches, "
-            f"expected 1: share patches of an MGTFNO only; samples are shared by all processes"
+            f"patch_processes is {dist.get_world_size(group)} for a model that has parameters "
+            f"outside of patches, expected 1: share the patches of an MGTFNO only; samples are "
+            f"shared by all processes"
         )
-    modules = [module for modules in found for module in modules]
     before = [module.patch_group for module in modules]
     try:
         for module in modules:

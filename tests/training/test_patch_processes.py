@@ -122,10 +122,10 @@ def test_killed_process_ends_the_others_within_a_minute_and_is_named(tmp_path):
 
 
 @pytest.mark.distributed
-def test_model_without_patches_is_refused(tmp_path):
+def test_model_with_parameters_outside_of_patches_is_refused(tmp_path):
     code, errors = launch(tmp_path, 2, 2, objectives=("whole",))
     assert code != 0
-    assert "patch_processes is 2 for a model without patches" in errors
+    assert "patch_processes is 2 for a model that has parameters outside of patches" in errors
 
 
 def test_without_torchrun_patches_cannot_be_shared(tmp_path):
