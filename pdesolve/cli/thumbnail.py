@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 
 def draw(path: Path, picture: Path, samples: Sequence[int] | None = None) -> None:
@@ -20,7 +21,7 @@ def draw(path: Path, picture: Path, samples: Sequence[int] | None = None) -> Non
     from ..datasets.windows import AtTimes
     from ..evaluation.pictures import draw_samples
 
-    split = None
+    split: Any = None
     if path.is_dir():
         names = ("train", "valid", "test")
         split = next((n for n in names if (path / "data" / n).is_dir()), "train")

@@ -75,7 +75,7 @@ def _shared_out(
         for line in pool:
             give(line)
         while busy:
-            ready = connection.wait(list(busy), _PATIENCE)
+            ready: list[Any] = connection.wait(list(busy), _PATIENCE)
             if stopped:
                 return
             for line in ready:
