@@ -21,7 +21,8 @@ def judge(
     """Return `test/...` and `test@33/...` figures and write `report.html` with its pictures.
 
     With frames as inputs there are also `test/rollout/l2`, over all later frames, and
-    `test/rollout/l2@TIME`, both of rollouts; the other figures are of single calls.
+    `test/rollout/l2@TIME`, both of rollouts; the other figures are of single calls. With lead times
+    `test/semigroup` says how far two calls are from one over both their times.
 
     Beside each figure stand what a reader should compare it with: the training mean, and at
     another resolution the trivial rival, predicting at the training resolution and interpolating.
@@ -61,6 +62,9 @@ def judge(
             metrics |= named(f"{prefix}/rollout", errors.figures())
             still = named(f"{prefix}/rollout", errors.persistence_figures())
             references.setdefault("persistence", {}).update(still)
+            if has_lead_times(test):
+                defects = evaluation.semigroup_defects(model, test, device=device)
+                metrics[f"{prefix}/semigroup"] = float(defects.mean())
             start = f"{prefix}_" if label else ""
             pictures.append(rollout_picture(errors, prefix=start))
             pictures.append(rollout_movie(model, test, errors, prefix=start, device=device))
@@ -105,6 +109,13 @@ def has_rollouts(dataset: Any) -> bool:
     from ..datasets import Pairs, Window
 
     return isinstance(dataset.window, Pairs | Window)
+
+
+def has_lead_times(dataset: Any) -> bool:
+    """Return whether two calls of a model can make up one: there are two steps to go."""
+    from ..datasets import Pairs
+
+    return isinstance(dataset.window, Pairs) and len(dataset.rolled().target_times) > 1
 
 
 def named(prefix: str, figures: Mapping[str, float]) -> dict[str, float]:

@@ -106,7 +106,8 @@ def grouped_errors(
     for batch, prediction in predictions(model, dataset, batch_size=batch_size, device=device):
         fields = [prediction.double(), batch.y.double()]
         if isinstance(model, Normalized) and normalized:
-            mean, std = (s.reshape(-1, *[1] * batch.uniform_grid.dims) for s in (model.y_mean, model.y_std))
+            along = -1, *[1] * (batch.y.ndim - 2)
+            mean, std = (s.reshape(along) for s in (model.y_mean, model.y_std))
             fields = [(field - mean) / std for field in fields]
         parts.append(error.per_group(*fields, mask=batch.mask).cpu())
     return torch.cat(parts)

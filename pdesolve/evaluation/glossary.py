@@ -55,6 +55,10 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     ),
     "boundary": ("Misfit of the boundary data", "largest one, relative to the solution"),
     "candidates": ("Candidates", "priors that were tried"),
+    "semigroup": (
+        "Defect of composed steps",
+        "two calls over half the time each against one call over all of it, relative to the latter",
+    ),
     "parameters": ("Parameters", "real numbers that were learned"),
     "seconds": ("Seconds", "time of the run"),
 }

@@ -33,6 +33,7 @@ def test_windows_are_trained_with_every_objective_and_rolled_out(with_flow, obje
     assert {"test/l2", "test/rollout/l2"} <= metrics.keys()
     assert "reference/persistence/test/rollout/l2@5" in metrics
     assert (run.run / "rollout.png").stat().st_size > 0
+    assert (run.run / "rollout_movie.gif").read_bytes()[:4] == b"GIF8"
     predicted = with_flow("predict", f"run={run.run}", "data=data/navier_stokes_demo", "split=test")
     assert metrics_of(predicted)["samples"] == 6
     again = metrics_of(with_flow("evaluate", f"run={run.run}", "progress=false"))

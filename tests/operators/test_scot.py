@@ -259,13 +259,13 @@ def test_training_lowers_the_error_of_a_shift_in_time(generator):
     target = x * (1 + t[..., None, None])
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     losses = []
-    for _ in range(12):
+    for _ in range(6):
         optimizer.zero_grad()
         loss = (model(x, t) - target).square().mean()
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.9 * losses[0]
 
 
 @pytest.mark.parametrize(
