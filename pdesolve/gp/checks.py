@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .axis import Axis
 from .expansion import Expansion
 from .jet import Orders
 from .problem import Problem
@@ -52,18 +53,27 @@ def ill_posed(problem: Problem) -> str:
 
 
 def under_resolved(problem: Problem) -> str:
-    """Return on which axis the data have too few points per wavelength, "" if on none."""
+    """Return on which axis the data have too few points per wavelength, "" if on none.
+
+    In one dimension the source is read at the midpoints too, which shows lines that are aliases
+    on the nodes.
+    """
     for j, (axis, data) in enumerate(zip(problem.axes, snapshots(problem), strict=True)):
-        if not data.shape[1]:
+        finer = axis
+        if len(problem.axes) == 1:
+            points = torch.cat([axis.nodes, axis.midpoints]).sort()[0]
+            finer = Axis(points, axis.length, axis.periodic, axis.spacing)
+            data = problem.source([points])[:, None]
+        if not bool(data.any()):
             continue
-        spectrum = pursue(data, axis, width=4.0)
+        spectrum = pursue(data, finer, width=4.0)
         top = max(spectrum.lines, default=0.0)
-        points = 2 * axis.nyquist / max(top, 1e-300)
-        if points < PROMISED and not spectrum.broad:
+        points_of_wave = 2 * axis.nyquist / max(top, 1e-300)
+        if points_of_wave < PROMISED and not spectrum.broad:
             return (
-                f"the data have a line at {top:.4g} cycles per length along axis {j}, {points:.3g} "
-                f"points per wavelength, fewer than {PROMISED}: refine the axis to "
-                f"{math.ceil(len(axis.nodes) * PROMISED / points)} points or more"
+                f"the data have a line at {top:.4g} cycles per length along axis {j}, "
+                f"{points_of_wave:.3g} points per wavelength, fewer than {PROMISED}: refine the "
+                f"axis to {math.ceil(len(axis.nodes) * PROMISED / points_of_wave)} points or more"
             )
     return ""
 

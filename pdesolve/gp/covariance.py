@@ -12,6 +12,7 @@ c, in closed form.
 
 import math
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -112,7 +113,8 @@ def features_of(
         ValueError: the kernel is unknown or too rough for what is observed, or the axis is
             periodic and the kernel is not.
     """
-    kernel = from_gpytorch(kernel)
+    # A copy in float64 where the nodes are: the caller's kernel stays as it is.
+    kernel = deepcopy(from_gpytorch(kernel)).to(axis.nodes)
     if axis.periodic:
         _check_periodic(kernel, axis)
     lines = kernel.lines(axis.length)

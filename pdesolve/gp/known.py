@@ -11,7 +11,6 @@ from torch.func import jvp
 from .axis import Axis
 from .spectrum import pursue, svd
 
-
 _ROUNDING = 1e-13
 
 
@@ -43,8 +42,10 @@ class Interpolant:
             left, sizes, right = svd(features(axis.nodes))
             # Smaller ones would turn what the bands do not explain into large coefficients.
             kept = sizes > max(_ROUNDING, spectrum.remainder) * sizes[0]
-            inverse = (right[kept].T / sizes[kept]) @ left[:, kept].T
-            coefficients = torch.tensordot(inverse, coefficients, ([1], [j])).movedim(0, j)
+            # Factor by factor: the rounding of an assembled inverse would spread to all functions.
+            projected = torch.tensordot(left[:, kept].T, coefficients, ([1], [j]))
+            scaled = projected / sizes[kept].reshape(-1, *[1] * (projected.ndim - 1))
+            coefficients = torch.tensordot(right[kept].T, scaled, ([1], [0])).movedim(0, j)
         self._coefficients = coefficients
 
     def values(self, orders: tuple[int, ...], points: Sequence[Tensor]) -> Tensor:

@@ -122,7 +122,7 @@ class Manufactured:
             return torch.as_tensor(0.0 if any(orders) else field, dtype=torch.float64)
 
         takes = signature(self.residual).parameters
-        given = {"source": 0.0} if "source" in takes else {}
+        given = {"source": torch.zeros(())} if "source" in takes else {}
         return self.residual(d, self.exact, **given)
 
     @cached_property

@@ -115,7 +115,7 @@ class _Fit:
         return max(len(self.rest) - self.rank, 1)
 
     def is_white(self, better: "_Fit") -> bool:
-        """Return whether the rest has a flat spectrum, of which more bands take no more than theirs."""
+        """Return whether the rest is flat, and more bands take no more of it than of any noise."""
         flat = (
             self.size <= _WHITE * noise_floor(self.rest) * (self._free * self.rest.shape[1]) ** 0.5
         )

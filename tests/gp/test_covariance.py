@@ -59,6 +59,18 @@ def test_features_of_cosines_are_as_accurate_as_rounding():
     assert features_of(Comb([1.0, 2.0]), axis_of(20))[1] < 1e-14
 
 
+def test_a_float32_kernel_on_the_cpu_serves_nodes_anywhere(device):
+    kernel = Matern(2.5, 0.5).float()
+    nodes = torch.linspace(0, 1, 9, dtype=torch.float64, device=device)
+    features, _ = features_of(kernel, Axis(nodes, 1.0, False))
+    found = features(nodes) @ features(nodes).mT
+    z = (nodes[:, None] - nodes).abs() * 5**0.5 / 0.5
+    expected = (1 + z + z**2 / 3) * torch.exp(-z)
+    # log 0.5 was rounded to float32.
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    assert kernel.raw_lengthscale.dtype == torch.float32
+
+
 def test_accuracy_tells_of_an_ill_conditioned_kernel():
     """Matérn 9/2 on close nodes: K has eigenvalues from 1 to 1e-16."""
     accuracy = features_of(Matern(4.5, 5.0), axis_of(100))[1]

@@ -32,7 +32,9 @@ def advected(known_inflow):
 
 def heated(theta):
     return {
-        "equation": lambda d, u: d(u, (1, 0)) - theta[0].exp() * d(u, (0, 2)) + theta[1] * d(u, (0, 0)),
+        "equation": lambda d, u: (
+            d(u, (1, 0)) - theta[0].exp() * d(u, (0, 2)) + theta[1] * d(u, (0, 0))
+        ),
         "boundary": {
             (0, "low"): dirichlet(lambda t, x: torch.sin(3 * x) + 0 * t),
             (1, "low"): dirichlet(0.0),

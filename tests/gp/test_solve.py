@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from pdesolve import ConvergenceError, Grid
 from pdesolve.gp import cauchy, dirichlet, neumann, robin, solve
+from pdesolve.gp.kernels import SquaredExponential
 from pdesolve.gp.manufactured import Manufactured, error
 from pdesolve.pde import Poisson
 
@@ -61,7 +62,8 @@ def test_published_problem_is_solved_blind_below_the_published_error(name, spaci
 @pytest.mark.parametrize(
     "name",
     [
-        "incommensurate", "helmholtz_1d", "helmholtz_2d", "mixed_derivative", "heat", "wave", "beam",
+        "incommensurate", "helmholtz_1d", "helmholtz_2d", "mixed_derivative", "heat", "wave",
+        "beam",
         *(pytest.param(n, marks=pytest.mark.slow) for n in
           ("chirp", "runge", "kink", "exp_sin", "boundary_layer", "allencahn_1d_strong",
            "two_scales", "allencahn_2d_curved", "poisson_3d")),
@@ -84,9 +86,15 @@ def test_misaligned_waves_at_the_promised_resolution(points):
 
 
 def test_a_grid_below_nyquist_is_flagged():
-    given = Manufactured("u_xx", "sin(6*x)*cos(100*x)", [200], "2*pi")
+    given = Manufactured("u_xx", "sin(6*x)*cos(100*x)", [70], "2*pi")
     with pytest.raises(ConvergenceError, match=r"residual between the nodes is .* refine"):
         solved(given)
+
+
+def test_lines_that_the_midpoints_alone_resolve_are_told():
+    given = Manufactured("u_xx", "sin(6*x)*cos(100*x)", [120], "2*pi")
+    solution = solved(given)
+    assert "points per wavelength, fewer than 2.4" in solution.message
 
 
 def test_value_lies_on_the_grid_and_figures_have_no_batch():
@@ -185,3 +193,20 @@ def test_an_indefinite_linearisation_is_told():
 def test_a_definite_linearisation_is_not():
     given = Manufactured("u_xx - u*(u**2 + 1)", "2 + 0.1*sin(3*x)", [60], 4.0)
     assert solved(given).message == "converged"
+
+
+@pytest.mark.parametrize("axes", ["x", "xy"])
+def test_a_kernel_of_the_user_in_place_of_bands(axes):
+    solution = {"x": "sin(9*x)", "xy": "sin(9*x)*cos(7*y)"}[axes]
+    given = Manufactured(
+        {"x": "u_xx", "xy": "u_xx + u_yy"}[axes], solution, [44] * len(axes), axes=axes
+    )
+    found = solved(given, kernel=SquaredExponential(lengthscale=0.2))
+    assert error(found.at, given.exact, given.grid) < 1e-9
+    assert float(found.stats["accuracy"]) < 1e-8
+
+
+def test_kernels_for_more_axes_than_there_are_are_refused():
+    given = Manufactured("u_xx", "sin(9*x)", [44])
+    with pytest.raises(ValueError, match="kernel has 2 entries on a grid of 1 axes"):
+        solved(given, kernel=[SquaredExponential(lengthscale=0.2)] * 2)

@@ -89,9 +89,9 @@ def test_covariances_of_derivatives_are_positive_semidefinite(name):
 
 
 @pytest.mark.parametrize("name", WITH_FEATURES)
-def test_features_give_the_covariances_of_derivatives(name):
-    kernel = KERNELS[name]()
-    x = torch.linspace(-0.3, 1.7, 23, dtype=torch.float64)
+def test_features_give_the_covariances_of_derivatives(device, name):
+    kernel = KERNELS[name]().to(device)
+    x = torch.linspace(-0.3, 1.7, 23, dtype=torch.float64, device=device)
     with torch.no_grad():
         k = kernel.derivs(x[:, None] - x, 4)
         features = [kernel.features(x, order, interval=(-0.3, 1.7)) for order in range(3)]
