@@ -46,7 +46,7 @@ class Spectrum:
             return cls(vectors.mT, vectors, values, None, 1.0)
         values, vectors = torch.linalg.eig(matrix)
         if not bool(values.imag.any()):
-            values, vectors = values.real, vectors.real
+            values, vectors = values.real.contiguous(), vectors.real.contiguous()
         inverse, singular = torch.linalg.inv_ex(vectors)
         n = len(values)
         condition = float(torch.linalg.norm(vectors) * torch.linalg.norm(inverse)) / n
