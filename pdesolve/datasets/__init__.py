@@ -17,7 +17,6 @@ from .errors import TruncatedFileError as TruncatedFileError
 from .errors import UnknownFormatError as UnknownFormatError
 from .errors import UnsafeFileError as UnsafeFileError
 from .errors import UnsupportedDtypeError as UnsupportedDtypeError
-from .formats.point_clouds import open_point_clouds as open_point_clouds
 from .inspection import inspect as inspect
 from .loaders import Loader as Loader
 from .loaders import split as split

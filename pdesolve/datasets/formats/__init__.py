@@ -15,6 +15,7 @@ from . import (
     the_well,
     thuml,
 )
+from .point_clouds import open_point_clouds as open_point_clouds
 
 FORMATS = (
     the_well,

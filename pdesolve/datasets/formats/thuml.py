@@ -109,7 +109,7 @@ def _mesh(name: str, files: Sequence[Path], channels: Sequence[int] | None) -> S
             f"shapes { {file.name: held[file].shape for file in files} }",
             file=files[0].parent,
             allowed="points on a structured mesh; these are point clouds without a grid",
-            advice="open them where they lie, with pdesolve.datasets.open_point_clouds",
+            advice="open them where they lie, with formats.open_point_clouds",
         )
     if [len(solved), *map(len, placed.values()), len(files)] != [1, 1, 1, 3]:
         raise SchemaError(

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from pdesolve.datasets import DataError, SchemaError, SplitError, UnsafeFileError, open_point_clouds
+from pdesolve.datasets import DataError, SchemaError, SplitError, UnsafeFileError
+from pdesolve.datasets.formats import open_point_clouds
 from pdesolve.layers import Normalized
 from pdesolve.operators import LSMIrregular
 
