@@ -51,7 +51,7 @@ def wrap(
             # A strip that goes around more than once.
             around = torch.arange(-width, n + width, device=x.device) % n
             x = x.index_select(axis, around)
-    return _Extension.apply(x, tuple(strips)) if strips else x
+    return _extended(x, tuple(strips)) if strips else x
 
 
 def mirror(
@@ -72,7 +72,14 @@ def mirror(
                     f"whose first and last nodes are its walls: use fewer levels or a finer grid"
                 )
             strips.append((axis, 1, skip, n - 1 - skip))
-    return _Extension.apply(x, tuple(strips)) if strips else x
+    return _extended(x, tuple(strips)) if strips else x
+
+
+def _extended(x: Tensor, strips: tuple[Strip, ...]) -> Tensor:
+    # The compiler finds a good gradient by itself, and takes no function with a jvp.
+    if torch.compiler.is_compiling():
+        return _Extension.forward(x, strips)
+    return _Extension.apply(x, strips)  # pyright: ignore
 
 
 class _Extension(torch.autograd.Function):

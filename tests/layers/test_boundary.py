@@ -53,3 +53,41 @@ def test_another_number_of_boundaries_than_axes_is_refused():
 def test_one_boundary_serves_all_axes():
     assert boundaries("periodic", 3) == ("periodic",) * 3
     assert boundaries(["periodic", "dirichlet"], 2) == ("periodic", "dirichlet")
+
+
+def by_torch(x, boundary, width):
+    """The same with torch's own padding, all axes alike."""
+    mode = {"periodic": "circular", "neumann_node": "reflect", "neumann_cell": "replicate"}
+    return F.pad(x, [width, width] * (x.ndim - 2), mode=mode[boundary])
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "neumann_node", "neumann_cell"])
+@pytest.mark.parametrize("shape", [(4,), (3, 5), (2, 3, 4)])
+def test_gradients_of_both_orders_are_those_of_torch(boundary, shape, device):
+    width = 2 if boundary == "periodic" else 1
+    x = torch.randn(2, 3, *shape, dtype=torch.float64, device=device, requires_grad=True)
+    kinds = (boundary,) * len(shape)
+    y = wrap(mirror(x, kinds), kinds, width)
+    expected = by_torch(x, boundary, width)
+    probe = torch.randn_like(y)
+    first, second = (
+        torch.autograd.grad((probe * v.sin()).sum(), x, create_graph=True)[0] for v in (y, expected)
+    )
+    torch.testing.assert_close(first, second, rtol=1e-12, atol=1e-12)
+    (again,) = torch.autograd.grad(first.square().sum(), x)
+    (expected,) = torch.autograd.grad(second.square().sum(), x)
+    torch.testing.assert_close(again, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_tangents_and_samples_pass_through():
+    x, t = torch.randn(2, 1, 2, 4, 5, dtype=torch.float64)
+    kinds = ("periodic", "neumann_node")
+
+    def extended(u):
+        return wrap(mirror(u, kinds), kinds, 2)
+
+    _, tangent = torch.func.jvp(extended, (x,), (t,))
+    torch.testing.assert_close(tangent, extended(t), rtol=0, atol=0)
+    each = torch.func.vmap(torch.func.grad(lambda u: extended(u).square().sum()))(x[None])
+    together = torch.func.grad(lambda u: extended(u).square().sum())(x)
+    torch.testing.assert_close(each[0], together, rtol=1e-12, atol=1e-12)
