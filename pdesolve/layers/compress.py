@@ -64,8 +64,11 @@ def compress(model: nn.Module, rank: float | tuple[int, ...]) -> Compression:
         )
     for module in compressed.modules():
         _replace(module, replaced, rank)
-    count = tuple(sum(p.numel() for p in m.parameters()) for m in (model, compressed))
-    return Compression(compressed, errors, count)
+    return Compression(compressed, errors, (_parameters(model), _parameters(compressed)))
+
+
+def _parameters(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
 
 
 def _decomposed(weight: DenseWeight, rank: Any) -> tuple[TuckerWeight, list[float]]:
@@ -92,11 +95,11 @@ def _decomposed(weight: DenseWeight, rank: Any) -> tuple[TuckerWeight, list[floa
 
 def _tucker(tensor: Tensor, ranks: tuple[int, ...]) -> tuple[Tensor, list[Tensor]]:
     # Imported here: it costs half as much as torch, and few need it.
-    import tensorly
+    from tensorly.backend import backend_context
     from tensorly.decomposition import tucker
 
     # Another library may have set tensorly's backend for the whole process.
-    with tensorly.backend_context("numpy", local_threadsafe=True):
+    with backend_context("numpy", local_threadsafe=True):
         core, factors = tucker(tensor.numpy(), rank=ranks, init="svd", n_iter_max=SWEEPS)
     return torch.from_numpy(core), [torch.from_numpy(f) for f in factors]
 
@@ -104,7 +107,7 @@ def _tucker(tensor: Tensor, ranks: tuple[int, ...]) -> tuple[Tensor, list[Tensor
 def _errors(tensor: Tensor, core: Tensor, factors: list[Tensor], *, joint: bool) -> list[float]:
     for factor in factors:
         # The first axis is contracted and its factor's put last: after all of them, the old order.
-        core = torch.tensordot(core, factor, dims=([0], [1]))
+        core = torch.tensordot(core, factor, dims=([0], [1]))  # pyright: ignore
     rows = (tensor - core, tensor) if joint else ((tensor - core)[None], tensor[None])
     off, size = (torch.linalg.vector_norm(row.flatten(1), dim=1) for row in rows)
     return (off / size).tolist()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -30,6 +31,18 @@ class Pointwise(nn.Conv1d):
         if is_channels_last(input):
             return F.linear(input.movedim(1, -1), self.weight[..., 0], self.bias).movedim(-1, 1)
         return super().forward(input.flatten(2)).unflatten(2, input.shape[2:])
+
+    def plus(
+        self, other: Float[Tensor, "b c_out *grid"], input: Float[Tensor, "b c_in *grid"]
+    ) -> Float[Tensor, "b c_out *grid"]:
+        """`other + self(input)`, without a pass over the grid for the sum if channels are last."""
+        fused = is_channels_last(input) and is_channels_last(other) and self.bias is None
+        # Under autocast the fused sum would be as narrow as the product.
+        if not fused or torch.is_autocast_enabled(input.device.type):
+            return other + self(input)
+        total, rows = (t.movedim(1, -1).flatten(0, -2) for t in (other, input))
+        total = torch.addmm(total, rows, self.weight[..., 0].T)
+        return total.unflatten(0, (input.shape[0], *input.shape[2:])).movedim(-1, 1)
 
 
 class PointwiseNetwork(nn.Module):

@@ -238,6 +238,8 @@ class _Block(nn.Module):
 
 
 def _plus(u: Tensor, skip: nn.Module | None, v: Tensor) -> Tensor:
+    if isinstance(skip, Pointwise):
+        return skip.plus(u, v)
     return u if skip is None else u + skip(v)
 
 

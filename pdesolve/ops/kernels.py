@@ -45,7 +45,8 @@ class Core(NamedTuple):
         rows = torch.cat([real, -imaginary, imaginary, real], -1)
         rows = rows.unflatten(-1, (2, -1)).flatten(-3, -2)
         products = rows @ self.planes.flatten(-3, -2)
-        return products.unflatten(-2, (-1, 2)).unbind(-2)
+        real, imaginary = products.unflatten(-2, (-1, 2)).unbind(-2)
+        return real, imaginary
 
     @property
     def cost(self) -> int:
@@ -115,4 +116,5 @@ def block(pairs: Float[Tensor, "i o 2"]) -> Float[Tensor, "i2 o2"]:
 
 
 def _through(matrix: Tensor, parts: Parts) -> Parts:
-    return (torch.cat(parts, -1) @ matrix).tensor_split(2, -1)
+    real, imaginary = (torch.cat(parts, -1) @ matrix).chunk(2, -1)
+    return real, imaginary
