@@ -61,12 +61,12 @@ BOUNDS = {
     "dense forward, preferred formats": Bound(1.8, 1.3),
     "dense forward+backward, contiguous": Bound(1.4, 1.1),
     "dense forward, contiguous": Bound(None, None),
-    "tucker forward+backward against factorized": Bound(1.3, None),
-    "tucker forward+backward against reconstructed": Bound(2.0, None),
+    "tucker forward+backward against factorized": Bound(1.3, 1.3),
+    "tucker forward+backward against reconstructed": Bound(2.0, 2.0),
     "tucker forward against factorized": Bound(None, None),
     "tucker forward against reconstructed": Bound(None, None),
-    "FNO step": Bound(1.3, None),
-    "TFNO step": Bound(1.0, None),
+    "FNO step": Bound(1.3, 1.3),
+    "TFNO step": Bound(1.0, 1.0),
 }
 ERROR_BOUND = 1e-6
 
