@@ -151,6 +151,19 @@ def test_features_of_what_is_observed_give_the_kernels_own_posterior(kernel):
         torch.testing.assert_close(features.unseen_variance(x), variance, rtol=0, atol=1e-9)
 
 
+def test_an_observed_first_derivative_has_the_sign_of_its_argument():
+    """cov(u(x), u'(y) + u(y)/2) = -k'(x - y) + k(x - y)/2, differentiated in x."""
+    kernel, axis = Matern(3.5, 0.6), axis_of(9)
+    observed = Observation(axis.nodes, {1: 1.0, 0: 0.5})
+    features, _ = features_of(kernel, axis, [observed])
+    x = torch.linspace(0, 2, 11, dtype=torch.float64)
+    with torch.no_grad():
+        k = kernel.derivs(x[:, None] - axis.nodes, 2)
+        seen = features(axis.nodes, 1) + 0.5 * features(axis.nodes)
+        torch.testing.assert_close(features(x) @ seen.mT, -k[1] + k[0] / 2, rtol=0, atol=1e-10)
+        torch.testing.assert_close(features(x, 1) @ seen.mT, -k[2] + k[1] / 2, rtol=0, atol=1e-9)
+
+
 def test_a_problem_observes_its_equation_and_its_conditions():
     grid = Grid((12,), 1.0, False)
     helmholtz = problem_of(lambda d, u: d(u, (2,)) + 9 * d(u, (0,)), grid, source=1.0)
