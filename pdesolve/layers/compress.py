@@ -95,7 +95,7 @@ def _decomposed(weight: DenseWeight, rank: Any) -> tuple[TuckerWeight, list[floa
 
 def _tucker(tensor: Tensor, ranks: tuple[int, ...]) -> tuple[Tensor, list[Tensor]]:
     # Imported here: it costs half as much as torch, and few need it.
-    from tensorly.backend import backend_context
+    from tensorly.backend import backend_context  # pyright: ignore
     from tensorly.decomposition import tucker
 
     # Another library may have set tensorly's backend for the whole process.

@@ -68,10 +68,7 @@ class Shape:
 
 
 class SpectralWeight(nn.Module, ABC):
-    """The tensor W[layer, in, out, *modes], dense or as a product of factors.
-
-    Build one with `spectral_weight`.
-    """
+    """The tensor W[layer, in, out, *modes]; `spectral_weight` builds the forms that there are."""
 
     layout_version: Tensor
 
