@@ -25,7 +25,10 @@ def open_mixtures(config: Any) -> Sets:
 
 
 def open_mixture(dataset: Any, name: str, horizon: Any = None) -> Any:
-    """Open one split of each member, through the window of the mixture."""
+    """Open one split of each member, through the window of the mixture.
+
+    Of the training split the first `trajectories` of a member, or of the mixture, if one says so.
+    """
     from omegaconf import OmegaConf
 
     from ..datasets.member import Member
@@ -37,8 +40,9 @@ def open_mixture(dataset: Any, name: str, horizon: Any = None) -> Any:
         merged = OmegaConf.merge(shared, one)
         plain: Any = OmegaConf.to_container(one)
         opened = open_split(merged, name, merged.stride)
-        if name == "train" and plain.get("trajectories"):
-            opened = opened.subset(range(plain["trajectories"]))
+        count = plain.get("trajectories", dataset.get("trajectories"))
+        if name == "train" and count:
+            opened = opened.subset(range(count))
         options = {key: plain[key] for key in OPTIONS if key in plain}
         members.append(Member(opened, **options))
     plain = OmegaConf.to_container(dataset)

@@ -74,3 +74,11 @@ def test_a_missing_member_says_how_it_is_made(config):
         UsageError, match="no dataset second at nowhere: make it with `pdesolve data"
     ):
         open_sets(config)
+
+
+def test_the_first_trajectories_of_each_member_train(config):
+    config.dataset.trajectories = 2
+    del config.dataset.members[1]["trajectories"]
+    sets = open_sets(config)
+    assert [one.dataset.trajectories for one in sets.train.members] == [2, 2]
+    assert [one.dataset.trajectories for one in sets.valid.members] == [1, 1]
