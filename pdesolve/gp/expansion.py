@@ -78,18 +78,19 @@ class Expansion:
         Yields:
             the rows, the points of the block, and the derivatives on it.
         """
-        # All axes but the first at once: what is left is one matrix product for each block.
-        rest = {o[1:]: self._contracted(points[1:], o[1:]) for o in orders}
+        # The first axis first, so that nothing larger than a block is ever held.
+        others = range(1, len(self.bases))
+        factors = {(j, o[j]): self.bases[j](points[j], o[j]) for j in others for o in orders}
         size = max(1, _BLOCK // math.prod(len(x) for x in points[1:]))
         for first in range(0, len(points[0]), size):
             rows = slice(first, first + size)
             block = [points[0][rows], *points[1:]]
-            shape = [len(x) for x in block]
-            factors = {n: self.bases[0](block[0], n) for n in {o[0] for o in orders}}
-            values = [(factors[o[0]] @ rest[o[1:]]).reshape(shape) for o in orders]
+            leading = {n: self._first_axis(block[0], n) for n in {o[0] for o in orders}}
+            values = [
+                apply([None, *(factors[j, o[j]] for j in others)], leading[o[0]]) for o in orders
+            ]
             yield rows, block, torch.stack(values)
 
-    def _contracted(self, points: Sequence[Tensor], orders: Sequence[int]) -> Tensor:
-        others = zip(self.bases[1:], points, orders, strict=True)
-        values = apply([None, *(basis(x, n) for basis, x, n in others)], self.core)
-        return values.reshape(len(values), -1)
+    def _first_axis(self, x: Tensor, order: int) -> Tensor:
+        flat = self.core.reshape(len(self.core), -1)
+        return (self.bases[0](x, order) @ flat).reshape(len(x), *self.core.shape[1:])

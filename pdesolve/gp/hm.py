@@ -126,7 +126,7 @@ class GPHM(nn.Module):
         log_prior = states[-1].log_prior()
         return -(log_prior + self.settings.boundary_weight * log_boundary + log_equation)
 
-    def predict(self, points: Sequence[Float[Tensor, " m"]]) -> Float[Tensor, "*m"]:
+    def predict(self, points: Sequence[Float[Tensor, "_"]]) -> Float[Tensor, "*grid"]:
         """Return u on the tensor product of the points of each axis."""
         return sum((p.predict(points) for p in self._priors[1:]), self._priors[0].predict(points))
 

@@ -117,7 +117,7 @@ class GridPrior(nn.Module):
         return _nested_derivative(kernel.value, x[:, None] - x, order)
 
     @torch.no_grad()
-    def predict(self, points: Sequence[Float[Tensor, " m"]]) -> Float[Tensor, "*m"]:
+    def predict(self, points: Sequence[Float[Tensor, "_"]]) -> Float[Tensor, "*grid"]:
         """Return the posterior mean k(x, X) K⁻¹ U on the tensor product of points."""
         state, found = self.state(), self.values
         for j, x in enumerate(points):

@@ -79,11 +79,11 @@ class KroneckerForm:
 
     def residual(self, core: Float[Tensor, "*r"]) -> Float[Tensor, "*free"]:
         """Return the tested residual of the function with these coefficients."""
-        problem, parts = self.problem, []
+        problem, total = self.problem, torch.zeros_like(self.start())
         for rows, block, derivatives in self.blocks(core):
             values = problem.jet.value(derivatives, problem.known(block))
-            parts.append(self.tested(values, rows))
-        return torch.stack(parts).sum(0)
+            total = total + self.tested(values, rows)
+        return total
 
     def blocks(self, core: Tensor) -> Iterator[tuple[slice, list[Tensor], Tensor]]:
         """Yield the derivatives that the equation reads on the nodes, see `Expansion.blocks`."""
@@ -141,12 +141,12 @@ class Linearisation:
 
     def apply(self, free: Float[Tensor, "*free"]) -> Float[Tensor, "*free"]:
         """Return the change of the tested residual for a change of W."""
-        form, parts = self._form, []
+        form, total = self._form, torch.zeros_like(free)
         for rows, _, derivatives in form.blocks(form.spread(free)):
             terms = [c * derivatives[k] for k, c in self._constant.items()]
             terms += [c[rows] * derivatives[k] for k, c in self._varying.items()]
-            parts.append(form.tested(sum(terms[1:], terms[0]), rows))
-        return torch.stack(parts).sum(0)
+            total = total + form.tested(sum(terms[1:], terms[0]), rows)
+        return total
 
     def precondition(self, residual: Float[Tensor, "*free"]) -> Float[Tensor, "*free"]:
         """Solve with the mean coefficients."""

@@ -43,6 +43,7 @@ class GPSolution(Solution):
         warnings: what a reader should know though the residual is small.
         posterior: in one dimension, the Gaussian over the coefficients; with exact data its width
             is approximate.
+        problem: what was solved, for `gp.sampling.samples`.
     """
 
     expansion: Expansion | None = None
@@ -50,6 +51,7 @@ class GPSolution(Solution):
     candidates: tuple[Mapping[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     posterior: Posterior | None = None
+    problem: Problem | None = None
 
     def at(self, points: Sequence[Tensor], orders: Sequence[int] | None = None) -> Tensor:
         """Return u, or a derivative, on the tensor product of the positions of each axis."""
@@ -162,7 +164,9 @@ def _searched(problem: Problem, kernel: Any) -> _Found:
 def _answer(problem: Problem, found: _Found, notes: list[str], tolerance: float) -> GPSolution:
     best, expansion = found.best, found.best.expansion
     zeroth = [(0,) * len(problem.axes)]
-    value = torch.cat([block[2][0] for block in expansion.blocks(problem.nodes, zeroth)])
+    value = problem.nodes[0].new_empty(problem.grid.shape)
+    for rows, _, block in expansion.blocks(problem.nodes, zeroth):
+        value[rows] = block[0]
     # The residual between the nodes of noisy data is their noise.
     allowed = max(tolerance, _NOISE_ALLOWED * found.noise / max(_largest(problem), 1e-300))
     converged = best.residual <= allowed and best.boundary <= allowed
@@ -193,6 +197,7 @@ def _answer(problem: Problem, found: _Found, notes: list[str], tolerance: float)
         candidates=candidates,
         warnings=tuple(notes),
         posterior=found.posterior,
+        problem=problem,
         std=None if found.posterior is None else found.posterior.std(problem.nodes[0])[None],
     )
 

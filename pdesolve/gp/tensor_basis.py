@@ -1,5 +1,6 @@
 """Functions of one axis that are orthonormal in L2, and what the equation needs of them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,8 @@ _PSEUDO_INVERSE = 1e-12
 # The functions are made orthonormal on a grid so much finer than the nodes; on the nodes alone
 # they could grow between them.
 _FINER = 4
+# Where there are many more nodes than waves, so many points for each of these are enough.
+_PER_WAVE, _AT_LEAST = 16, 400
 
 
 @runtime_checkable
@@ -46,7 +49,8 @@ class OrthonormalBasis:
     @classmethod
     def of(cls, features: Basis, axis: Axis, *, least: float = _RANK) -> "OrthonormalBasis":
         """Return the functions that the features span, but for those of a norm below `least`."""
-        count = _FINER * len(axis.nodes)
+        waves = math.ceil(features.top * axis.length / (2 * math.pi))
+        count = min(_FINER * len(axis.nodes), _PER_WAVE * waves + _AT_LEAST)
         x = torch.linspace(0, axis.length, count + 1, dtype=torch.float64, device=axis.nodes.device)
         weights = torch.full_like(x, axis.length / count)
         weights[[0, -1]] /= 2
