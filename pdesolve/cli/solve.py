@@ -74,8 +74,9 @@ def _given(config: Any) -> Given:
     tolerance = problem.tolerance if config.tolerance is None else config.tolerance
     from hydra.core.hydra_config import HydraConfig
 
+    name = str(HydraConfig.get().runtime.choices["problem"])
     return Given(
-        str(HydraConfig.get().runtime.choices.problem), problem.residual, problem.grid, tolerance,
+        name, problem.residual, problem.grid, tolerance,
         {"source": problem.source, "boundary": problem.boundary}, problem.exact, problem.reference,
     )  # fmt: skip
 

@@ -45,8 +45,9 @@ def _field(solution: Any, exact: Callable[..., Any] | None, source: Any) -> Any:
     truth = value if exact is None else exact(*mesh).expand(solution.grid.shape)[None]
     given = torch.zeros_like(value)
     if callable(source):
-        given = source(*mesh).expand(solution.grid.shape)[None]
-    elif source is not None:
+        field: Any = source(*mesh)
+        given = field.expand(solution.grid.shape)[None]
+    elif isinstance(source, torch.Tensor | float | int):
         given = torch.as_tensor(source).expand(solution.grid.shape)[None]
     names = Names(("source",), ("solution",), {})
     return prediction_panel(given, truth, value, grid=solution.grid, names=names)

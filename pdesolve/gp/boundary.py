@@ -77,7 +77,7 @@ class Functional:
     def row(self, basis, device: torch.device) -> Float[Tensor, " m"]:
         """Return the functional applied to every function of an axis' basis."""
         at = torch.tensor([self.position], dtype=torch.float64, device=device)
-        return sum(c * basis(at, order)[0] for order, c in self.terms.items())
+        return torch.stack([c * basis(at, order)[0] for order, c in self.terms.items()]).sum(0)
 
     def data(self, points: Sequence[Float[Tensor, "_"]]) -> Float[Tensor, "*face"]:
         """Return the value on the face, at the points of the other axes."""

@@ -14,7 +14,7 @@ from .kronecker_form import KroneckerForm
 from .nonlinear import solve_newton, solve_separable
 from .one_dimension import collocation
 from .problem import Problem
-from .tensor_basis import kept_nodes
+from .tensor_basis import TestSpace, kept_nodes
 
 _STEPS, _DONE = 20, 1e-12
 # Steps of a linear problem: the later ones take back rounding of the first.
@@ -122,7 +122,8 @@ def solve_classical(problem: Problem, kind: type[Chebyshev] | type[Differences])
     moved = Problem(problem.jet, problem.grid, axes, problem.fields, problem.functionals)
     if len(axes) == 1:
         return Expansion(bases, _dense(moved, bases[0]))
-    form = KroneckerForm(moved, bases, ["collocation"] * len(axes))
+    spaces: list[TestSpace] = ["collocation"] * len(axes)
+    form = KroneckerForm(moved, bases, spaces)
     mixed = any(sum(n > 0 for n in orders) > 1 for orders in problem.jet.orders)
     separable = problem.constant and not mixed
     return form.expansion((solve_separable(form) if separable else solve_newton(form)).core)

@@ -25,7 +25,7 @@ from .many_dimensions import solve_many_dimensions
 from .nonlinear import solve_newton
 from .one_dimension import solve_one_dimension
 from .problem import problem_of
-from .tensor_basis import OrthonormalBasis, automatic_test_space
+from .tensor_basis import OrthonormalBasis, automatic_test_spaces
 
 _STEPS, _SMALLEST_DAMPING, _DONE = 30, 1 / 64, 1e-10
 _TOLERANCE = 1e-10
@@ -110,10 +110,7 @@ class SensorMisfit:
     def form(self, parameters: Float[Tensor, " p"]) -> KroneckerForm:
         """Return the system for these parameters."""
         problem = problem_of(grid=self._grid, **self._model(parameters))
-        spaces = [
-            automatic_test_space([f for f in problem.functionals if f.axis == j])
-            for j in range(self._grid.dims)
-        ]
+        spaces = automatic_test_spaces(problem.functionals, self._grid.dims)
         return KroneckerForm(problem, self._bases, spaces)
 
     def predicted(self, core: Float[Tensor, "*r"]) -> Float[Tensor, " n"]:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import jvp
 
+from ..ops.kronecker import mode_product
 from .axis import Axis
 from .spectrum import pursue, svd
 
@@ -43,9 +44,9 @@ class Interpolant:
             # Smaller ones would turn what the bands do not explain into large coefficients.
             kept = sizes > max(_ROUNDING, spectrum.remainder) * sizes[0]
             # Factor by factor: the rounding of an assembled inverse would spread to all functions.
-            projected = torch.tensordot(left[:, kept].T, coefficients, ([1], [j]))
-            scaled = projected / sizes[kept].reshape(-1, *[1] * (projected.ndim - 1))
-            coefficients = torch.tensordot(right[kept].T, scaled, ([1], [0])).movedim(0, j)
+            projected = mode_product(left[:, kept].T, coefficients, j - len(axes))
+            scaled = mode_product(torch.diag(1 / sizes[kept]), projected, j - len(axes))
+            coefficients = mode_product(right[kept].T, scaled, j - len(axes))
         self._coefficients = coefficients
 
     def values(self, orders: tuple[int, ...], points: Sequence[Tensor]) -> Tensor:
@@ -58,7 +59,7 @@ class Interpolant:
             return self.nodal
         result = self._coefficients
         for j, (features, order) in enumerate(zip(self._features, orders, strict=True)):
-            result = torch.tensordot(features(points[j], order), result, ([1], [j])).movedim(0, j)
+            result = mode_product(features(points[j], order), result, j - len(self._axes))
         return result
 
 

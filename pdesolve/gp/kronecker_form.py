@@ -12,11 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..ops.kronecker import apply
+from ..ops.kronecker import apply, mode_product
 from ..ops.kronecker_sum import KroneckerSum
 from .expansion import Expansion
 from .problem import Problem
 from .tensor_basis import Form, RankedBasis, TestSpace
+
+_SINGULAR, _SHIFT = 1e-12, 1e-9
 
 
 class KroneckerForm:
@@ -54,8 +56,8 @@ class KroneckerForm:
         for j, form in enumerate(self.forms):
             if form.functionals:
                 wanted = self._traces(j)
-                misfit = wanted - _along(form.conditions, core, j)
-                core = core + _along(form.lift, misfit, j)
+                misfit = wanted - mode_product(form.conditions, core, j - core.ndim)
+                core = core + mode_product(form.lift, misfit, j - core.ndim)
         return core
 
     def _traces(self, j: int) -> Tensor:
@@ -107,7 +109,14 @@ class KroneckerForm:
                 (c * form.tested(n) for n, c in own.items()), torch.zeros_like(form.tested(0))
             )
             matrices.append(form.tested_inverse @ total)
-        return KroneckerSum(matrices), symbol.get((0,) * len(self.forms), 0.0)
+        operator, shift = KroneckerSum(matrices), symbol.get((0,) * len(self.forms), 0.0)
+        if all(axis.periodic for axis in self.problem.axes):
+            # Constants may solve the homogeneous equation: a small shift leaves them alone, and
+            # refinement takes back what it does to the others.
+            scale = sum(float(spectrum.eigenvalues.abs().max()) for spectrum in operator.spectra)
+            if operator.smallest_eigenvalue(shift=shift) <= _SINGULAR * scale:
+                shift += _SHIFT * scale
+        return operator, shift
 
     def precondition(
         self, residual: Float[Tensor, "*free"], operator: KroneckerSum, shift: float
@@ -151,7 +160,3 @@ class Linearisation:
     def precondition(self, residual: Float[Tensor, "*free"]) -> Float[Tensor, "*free"]:
         """Solve with the mean coefficients."""
         return self._form.precondition(residual, self.operator, self.shift)
-
-
-def _along(matrix: Tensor, u: Tensor, axis: int) -> Tensor:
-    return torch.tensordot(matrix, u, ([1], [axis])).movedim(0, axis)

@@ -13,7 +13,7 @@ from .nonlinear import solve_newton, solve_separable
 from .problem import Problem
 from .snapshots import snapshots
 from .spectrum import Spectrum, pursue
-from .tensor_basis import OrthonormalBasis, TestSpace, automatic_test_space
+from .tensor_basis import OrthonormalBasis, TestSpace, automatic_test_spaces
 
 _WIDTHS = (4.0, 2.0, 8.0)
 _FULL = 0.8
@@ -85,10 +85,7 @@ def solved_with(
 
 
 def _spaces(problem: Problem) -> list[TestSpace]:
-    return [
-        automatic_test_space([f for f in problem.functionals if f.axis == j])
-        for j in range(len(problem.axes))
-    ]
+    return automatic_test_spaces(problem.functionals, len(problem.axes))
 
 
 def _lines(problem: Problem) -> Iterator[Attempt]:
@@ -172,7 +169,11 @@ def _grown(problem: Problem, best: Attempt) -> Iterator[Attempt]:
 def _ladder(problem: Problem) -> Iterator[Attempt]:
     """Yield full bands of given ranks with every test space."""
     d = len(problem.axes)
-    spaces: list[list[TestSpace]] = [["galerkin"] * d, ["derivative"] * d]
+    # Constants have no derivative to be tested with: only where conditions hold them.
+    held = [any(f.axis == j for f in problem.functionals) for j in range(d)]
+    spaces: list[list[TestSpace]] = [
+        ["galerkin"] * d, ["derivative" if h else "galerkin" for h in held]
+    ]  # fmt: skip
     for choice in _shares(d):
         bands = [((0.0, _top(s, a)),) for s, a in zip(choice, problem.axes, strict=True)]
         for space in spaces:

@@ -52,18 +52,9 @@ def solve_separable(form: KroneckerForm) -> Outcome:
     return Outcome(form.core(free), size / max(start, 1e-300), step + 1)
 
 
-def solve_newton(form: KroneckerForm, start: Tensor | None = None) -> Outcome:
-    """Solve any equation by Newton steps, each by GMRES on the exact linearisation.
-
-    Args:
-        form: the system.
-        start: coefficients to begin with, which need not satisfy the boundary data.
-    """
+def solve_newton(form: KroneckerForm) -> Outcome:
+    """Solve any equation by Newton steps from zero, each by GMRES on the exact linearisation."""
     free = form.start()
-    if start is not None:
-        from .kronecker_form import projected
-
-        free = projected(form, start)
     linear = form.problem.linear
     residual = form.residual(form.core(free))
     first = size = float(residual.norm())

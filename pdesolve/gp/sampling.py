@@ -14,11 +14,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..ops.gmres import gmres
-from ..ops.kronecker import apply
+from ..ops.kronecker import apply, mode_product
 from .expansion import Expansion
 from .kronecker_form import KroneckerForm
 from .problem import Problem
-from .tensor_basis import OrthonormalBasis, automatic_test_space
+from .tensor_basis import OrthonormalBasis, automatic_test_spaces
 
 _TOLERANCE, _ITERATIONS = 1e-10, 60
 
@@ -49,11 +49,7 @@ def samples(
             "at its solution first"
         )
     bases: list[OrthonormalBasis] = list(expansion.bases)  # pyright: ignore[reportAssignmentType]
-    spaces = [
-        automatic_test_space([f for f in problem.functionals if f.axis == j])
-        for j in range(len(bases))
-    ]
-    form = KroneckerForm(problem, bases, spaces)
+    form = KroneckerForm(problem, bases, automatic_test_spaces(problem.functionals, len(bases)))
     linearised = form.linearised_at(expansion.core)
     whole = [b.transform for b in bases]
     back = [torch.linalg.pinv(t) for t in whole]
@@ -87,8 +83,8 @@ def _lifted(form: KroneckerForm, core: Tensor) -> Float[Tensor, "*r"]:
     total = torch.zeros_like(core)
     for j, axis in enumerate(form.forms):
         if axis.functionals:
-            rows = torch.tensordot(axis.conditions, core - total, ([1], [j]))
-            total = total + torch.tensordot(axis.lift, rows, ([1], [0])).movedim(0, j)
+            rows = mode_product(axis.conditions, core - total, j - core.ndim)
+            total = total + mode_product(axis.lift, rows, j - core.ndim)
     return total
 
 

@@ -125,9 +125,9 @@ def solve(
         warnings.warn(note, stacklevel=2)
     found = _searched(problem, kernel)
     notes += [indefinite(problem, found.best.expansion), under_resolved(problem)]
-    return _answer(problem, found, [n for n in notes if n], tolerance).checked(
-        raise_on_failure=raise_on_failure
-    )
+    solution = _answer(problem, found, [n for n in notes if n], tolerance)
+    solution.checked(raise_on_failure=raise_on_failure)
+    return solution
 
 
 @dataclass(frozen=True, eq=False)

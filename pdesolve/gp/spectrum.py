@@ -192,7 +192,7 @@ def svd(matrix: Float[Tensor, "n m"]) -> tuple[Tensor, Tensor, Tensor]:
     """Return the thin U, S, Vᵀ of a matrix; by QR iteration where divide and conquer fails."""
     try:
         return torch.linalg.svd(matrix, full_matrices=False)
-    except torch.linalg.LinAlgError:
+    except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage]
         from scipy.linalg import svd as scipy_svd
 
         parts = scipy_svd(matrix.cpu().numpy(), full_matrices=False, lapack_driver="gesvd")

@@ -157,10 +157,10 @@ class Form:
         return torch.linalg.inv(self.tested(0))
 
 
-def automatic_test_space(functionals: Sequence[Functional]) -> TestSpace:
-    """Return "derivative" where all conditions of an axis lie at one end, else "galerkin"."""
-    ends = {functional.position for functional in functionals}
-    return "derivative" if len(ends) == 1 else "galerkin"
+def automatic_test_spaces(functionals: Sequence[Functional], dims: int) -> list[TestSpace]:
+    """Return "derivative" for each axis whose conditions lie at one end, else "galerkin"."""
+    ends = [{f.position for f in functionals if f.axis == j} for j in range(dims)]
+    return ["derivative" if len(own) == 1 else "galerkin" for own in ends]
 
 
 def kept_nodes(functionals: Sequence[Functional], axis: Axis) -> Tensor:

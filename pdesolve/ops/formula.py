@@ -118,8 +118,8 @@ def _applied(operation: str, operands: list[Any]) -> Any:
 
 def _expression(node: ast.expr, text: str, names: tuple[str, ...]) -> Expression:
     match node:
-        case ast.Constant(value=int() | float()) if not isinstance(node.value, bool):
-            return float(node.value)
+        case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+            return float(number)
         case ast.Name(id=name) if name in names:
             return name
         case ast.Name(id=name) if name in _CONSTANTS:

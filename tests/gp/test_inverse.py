@@ -92,6 +92,7 @@ def test_the_adjoint_gradient_is_the_difference_quotient(theta):
     torch.testing.assert_close(gradient, torch.tensor(quotient).double(), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_log_permeability_on_a_coarse_basis():
     # (e^m u')' = f with m = θ_1 + θ_2 cos πx on [0, 1].
     truth = torch.tensor([0.3, -0.5]).double()

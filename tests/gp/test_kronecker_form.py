@@ -8,14 +8,14 @@ from pdesolve.gp.kronecker_form import KroneckerForm
 from pdesolve.gp.manufactured import Manufactured
 from pdesolve.gp.nonlinear import solve_newton, solve_separable
 from pdesolve.gp.problem import problem_of
-from pdesolve.gp.tensor_basis import OrthonormalBasis, automatic_test_space, kept_nodes
+from pdesolve.gp.tensor_basis import OrthonormalBasis, automatic_test_spaces, kept_nodes
 
 
 def form_of(text="u_xx + 2*u_yy - 3*u", solution="sin(5*x + 1)*cos(4*y)", conditions="dirichlet"):
     given = Manufactured(text, solution, [26, 31], [1.0, 1.4], axes="xy", conditions=conditions)
     problem = problem_of(given.residual, given.grid, source=given.source, boundary=given.boundary)
     bases = [OrthonormalBasis.of(a.features(((0.0, 4.5),)), a) for a in problem.axes]
-    spaces = [automatic_test_space([f for f in problem.functionals if f.axis == j]) for j in (0, 1)]
+    spaces = automatic_test_spaces(problem.functionals, 2)
     return given, KroneckerForm(problem, bases, spaces)
 
 

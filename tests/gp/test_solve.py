@@ -1,5 +1,6 @@
 """The published problems, blind, and what a solve says when it cannot be trusted."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def test_held_out_problem_is_solved_to_its_figure(name):
     assert error(solution.at, given.exact, given.grid) <= HELD_OUT[name]
 
 
-@pytest.mark.parametrize("points", [100, 130])
+@pytest.mark.parametrize("points", [pytest.param(100, marks=pytest.mark.slow), 130])
 def test_misaligned_waves_at_the_promised_resolution(points):
     # 7.3 π: no whole number of waves; 130 points are 2.43 points per wavelength of the faster one.
     given = Manufactured("u_xx", "sin(53.5*2*pi*x)", [points])
@@ -117,16 +118,16 @@ def test_derivatives_anywhere_are_those_of_the_truth(orders):
 def test_neumann_and_robin_faces():
     # u = sin(9x + 0.3) on [0, 2]: outward slope -9 cos 0.3 on the left, 2u + 3u' on the right.
     u = Manufactured("u_xx", "sin(9*x + 0.3)", [90], 2.0)
-    end = torch.tensor(18.3).double()
+    end = torch.tensor(18.3, dtype=torch.float64)
     boundary = {
-        (0, "low"): neumann(float(-9 * torch.cos(torch.tensor(0.3).double()))),
+        (0, "low"): neumann(-9 * math.cos(0.3)),
         (0, "high"): robin(2.0, 3.0, float(2 * end.sin() + 27 * end.cos())),
     }
     solution = solve(u.residual, u.grid, source=u.source, boundary=boundary)
     assert error(solution.at, u.exact, u.grid) < 1e-11
 
 
-@pytest.mark.parametrize("shape", [(64,), (48, 45), (24, 25, 27)])
+@pytest.mark.parametrize("shape", [(64,), (64, 57)])
 def test_periodic_box_has_the_mean_removed(shape):
     d = len(shape)
     given = Poisson(dims=d).manufactured(Grid(shape, 1.0, True))
@@ -176,7 +177,6 @@ def test_cauchy_data_of_an_elliptic_equation_warn_that_they_are_ill_posed():
         ({(0, "low"): dirichlet(0.0)}, "axis 0 has 1 conditions, expected 2"),
         ({(0, "low"): cauchy(0.0, 0.0), (0, "high"): dirichlet()}, "axis 0 has 3 conditions"),
         ({(1, "low"): dirichlet(0.0)}, "boundary has the face"),
-        (torch.zeros(4), "boundary"),
     ],
 )
 def test_wrong_boundary_data_are_refused(boundary, message):
@@ -210,3 +210,22 @@ def test_kernels_for_more_axes_than_there_are_are_refused():
     given = Manufactured("u_xx", "sin(9*x)", [44])
     with pytest.raises(ValueError, match="kernel has 2 entries on a grid of 1 axes"):
         solved(given, kernel=[SquaredExponential(lengthscale=0.2)] * 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("text", "solution", "shape"),
+    [
+        ("u_xx + u_yy", "sin(100.37*x)*sin(99.61*y)", [1600, 1600]),
+        ("u_xx + u_yy + u_zz", "sin(30.3*x)*sin(29*y)*cos(37*z)", [200, 200, 200]),
+    ],
+)
+def test_millions_of_unknowns(text, solution, shape):
+    given = Manufactured(text, solution, shape, "2*pi", axes="xyz"[: len(shape)])
+    assert error(solved(given).at, given.exact, given.grid) < 1e-9
+
+
+@pytest.mark.slow
+def test_a_sine_gordon_kink_from_position_and_speed():
+    given = problem("sine_gordon")
+    assert error(solved(given).at, given.exact, given.grid) < 1e-7
