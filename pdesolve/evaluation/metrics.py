@@ -41,9 +41,10 @@ def evaluate(
             batches go where the module is.
 
     Returns:
-        l2, h1, max (l2 and max alone at scattered points), band_low, band_mid, band_high, residual, residual_of_truth: means over samples
-        of the errors that `per_sample` defines; l2_std: standard deviation of l2 over the samples;
-        l2_worst, worst_sample: the largest l2 and its index; samples: how many.
+        l2, h1, max, band_low, band_mid, band_high, residual, residual_of_truth: means over samples
+        of the errors that `per_sample` defines (l2 and max alone at scattered points); l2_std:
+        standard deviation of l2 over the samples; l2_worst, worst_sample: the largest l2 and its
+        index; samples: how many.
 
     Raises:
         ValueError: the dataset is empty, or a prediction has a wrong shape.

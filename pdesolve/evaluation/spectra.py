@@ -44,7 +44,8 @@ def mean_spectra(
         inside = torch.ones_like(batch.y[:, :1]) if batch.mask is None else batch.mask
         fields = (batch.y, prediction, prediction - batch.y)
         parts = [
-            energy_spectrum(torch.where(inside.bool(), u, 0).double(), batch.uniform_grid) for u in fields
+            energy_spectrum(torch.where(inside.bool(), u, 0).double(), batch.uniform_grid)
+            for u in fields
         ]
         kappa = parts[0][0].cpu()
         sums = sums + torch.stack([energy.sum(0) for _, energy in parts]).cpu()
