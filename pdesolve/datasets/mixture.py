@@ -14,7 +14,6 @@ from torch import Tensor
 
 from ..batch import Batch
 from ..grid import Grid
-from .dataset import Dataset
 from .errors import SchemaError
 from .member import Member, Seen
 from .windows import quantity
@@ -220,10 +219,6 @@ class Mixture:
 
     def _weight(self, one: Member) -> float:
         return len(one.dataset) if one.weight is None else one.weight
-
-
-# What training takes.
-Data = Dataset | Mixture
 
 
 def _framed(names: Sequence[str], quantities: Sequence[str] | None) -> tuple[str, ...]:
