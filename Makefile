@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN_TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+# torch.compile cannot trace the run-time shape checks.
+RUN_UNHOOKED := $(RUN_TESTS) -o addopts="" --import-mode=importlib
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint type test-unit test-slow test-compile test-distributed test-gpu bench format hooks clean
@@ -36,10 +38,11 @@ test-unit: setup ## the default tests and doctests
 	$(RUN_TESTS) -n 2
 
 test-slow: setup ## tests that take minutes or kill processes many times
-	$(RUN_TESTS) -m slow
+	$(RUN_TESTS) -m "slow and not compile"
+	$(RUN_UNHOOKED) -m "slow and compile"
 
-test-compile: setup ## torch.compile (without the run-time shape checks, which it cannot trace)
-	$(RUN_TESTS) -o addopts="" --import-mode=importlib -m compile
+test-compile: setup ## torch.compile and torch.export, traced (code generation: test-slow)
+	$(RUN_UNHOOKED) -m "compile and not slow"
 
 test-distributed: setup ## tests that start several processes with torchrun
 	$(RUN_TESTS) -m distributed

@@ -20,7 +20,7 @@ def test_an_unknown_verb_names_the_nearest(pdesolve):
     assert "did you mean train?" in done.err
 
 
-@pytest.mark.parametrize("verb", ["train", "generate", "evaluate", "predict"])
+@pytest.mark.parametrize("verb", ["train", "generate", "evaluate", "predict", "solve", "export"])
 def test_help_lists_groups_and_config(pdesolve, verb):
     with pytest.raises(SystemExit) as left:
         pdesolve(verb, "--help")

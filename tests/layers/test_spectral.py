@@ -173,12 +173,16 @@ def test_the_exported_layer_is_the_same_and_holds_no_complex_number(shape, form,
 
 
 @pytest.mark.compile
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 @FORMS
-def test_the_compiled_layer_is_one_graph_and_has_the_same_gradients(form, device, generator):
+def test_the_compiled_layer_is_one_graph_and_has_the_same_gradients(
+    form, backend, device, generator
+):
     layer = SpectralConv(4, 4, (6, 5), **form).to(device)
     x = torch.randn(2, 4, 12, 9, generator=generator).to(device).requires_grad_()
     results = []
-    for called in (layer, torch.compile(layer, fullgraph=True, dynamic=False)):
+    compiled = torch.compile(layer, backend=backend, fullgraph=True, dynamic=False)
+    for called in (layer, compiled):
         y = called(x)
         gradients = torch.autograd.grad(y.square().sum(), [x, *layer.parameters()])
         results.append((y, *gradients))

@@ -138,15 +138,22 @@ def test_bfloat16_autocast_keeps_the_spectral_block_in_float32(case, device):
     torch.testing.assert_close(y.float(), model(*arguments), rtol=0.1, atol=0.1)
 
 
+# Tracing says whether a model is one graph; the code that Inductor makes of it takes minutes more.
+every_backend = pytest.mark.parametrize(
+    "backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
+)
+
+
 @pytest.mark.compile
+@every_backend
 @every_operator
-def test_compiles_into_one_graph(case, device):
+def test_compiles_into_one_graph(case, backend, device):
     model = built(case, device)
     arguments = inputs(case, case.shapes[0], device)
     with warnings.catch_warnings():
         # Inductor warns that it hands complex operations to torch's own kernels.
         warnings.simplefilter("ignore")
-        compiled = torch.compile(model, fullgraph=True, dynamic=False)
+        compiled = torch.compile(model, backend=backend, fullgraph=True, dynamic=False)
         y = compiled(*arguments)
         y.square().sum().backward()
     torch.testing.assert_close(y, model(*arguments), rtol=1e-4, atol=1e-5)
