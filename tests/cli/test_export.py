@@ -25,7 +25,9 @@ def test_exported_files_compute_what_the_model_does(with_model, stride):
     program = torch.export.load(done.run / "exported/model.pt2").module()
     onnx = export.run_onnx((done.run / "exported/model.onnx").read_bytes(), x)
     for found in (program(x), onnx):
-        np.testing.assert_allclose(found.detach(), expected, rtol=0, atol=1e-5 * expected.abs().max())
+        np.testing.assert_allclose(
+            found.detach(), expected, rtol=0, atol=1e-5 * expected.abs().max()
+        )
 
 
 def test_files_that_differ_are_not_written(with_model):

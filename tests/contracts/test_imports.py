@@ -29,7 +29,9 @@ def test_the_library_brings_no_heavy_package_along(code):
     assert not modules_after(code) & set(HEAVY)
 
 
-@pytest.mark.parametrize("verb", [(), ("train",), ("generate",), ("solve",), ("export",), ("data",)])
+@pytest.mark.parametrize(
+    "verb", [(), ("train",), ("generate",), ("solve",), ("export",), ("data",)]
+)
 def test_help_imports_no_torch(verb):
     arguments = [*verb, "--help"]
     code = (
