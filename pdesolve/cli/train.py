@@ -18,14 +18,47 @@ def main(arguments: Sequence[str]) -> None:
 
 def train(config: Any, folder: Path) -> dict[str, float]:
     """Train in `folder` (going on where an interrupted run stopped), evaluate, report."""
-    import torch
-
     from .. import artifacts, training
-    from .build import build
     from .judge import judge
     from .sets import open_sets
 
     sets = open_sets(config)
+    model, result = learned(config, sets, folder)
+    if not training.is_main_process():
+        return {}
+    metrics = judge(
+        model,
+        sets,
+        folder,
+        config,
+        title=f"{config.operator._target_.rpartition('.')[2]} on {config.dataset.name}",
+        history=result.history,
+        run_figures={
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "seconds": result.seconds,
+        },
+    )
+    metadata = {**sets.train.metadata(), "metrics": metrics}
+    artifacts.save(model, folder / "model", metadata=metadata)
+    return metrics
+
+
+def learned(config: Any, sets: Any, folder: Path | None) -> tuple[Any, Any]:
+    """Return the model of a config, trained on the sets, and its `FitResult`.
+
+    Args:
+        config: of the run, resolved.
+        sets: what it learns from and is validated on.
+        folder: keeps log and checkpoints, from which the same call goes on; None keeps nothing.
+
+    Raises:
+        Stopped: a signal came; the folder holds a checkpoint to go on from.
+    """
+    import torch
+
+    from .. import training
+    from .build import build
+
     torch.manual_seed(config.seed.init)
     model = starting_model(config, sets.train)
     allow = config.allow
@@ -47,23 +80,7 @@ def train(config: Any, folder: Path) -> dict[str, float]:
             )
         except training.Interrupted as interrupted:
             raise Stopped(stopped[0], resume_hint(interrupted, folder)) from interrupted
-    if not training.is_main_process():
-        return {}
-    metrics = judge(
-        model,
-        sets,
-        folder,
-        config,
-        title=f"{config.operator._target_.rpartition('.')[2]} on {config.dataset.name}",
-        history=result.history,
-        run_figures={
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "seconds": result.seconds,
-        },
-    )
-    metadata = {**sets.train.metadata(), "metrics": metrics}
-    artifacts.save(model, folder / "model", metadata=metadata)
-    return metrics
+    return model, result
 
 
 def starting_model(config: Any, dataset: Any) -> Any:
@@ -78,7 +95,10 @@ def starting_model(config: Any, dataset: Any) -> Any:
 
 
 def new_model(config: Any, dataset: Any) -> Any:
-    """Return the operator of a config inside `Normalized`, with the statistics of a dataset."""
+    """Return the operator of a config inside `Normalized`, with the statistics of a dataset.
+
+    An operator that normalises by itself takes physical fields and stays as it is.
+    """
     from ..layers import Normalized
     from .build import build
 
@@ -91,6 +111,8 @@ def new_model(config: Any, dataset: Any) -> Any:
         domain=dataset.grid,
         times=_several_times(dataset),
     )
+    if getattr(operator, "normalizes_itself", False):
+        return operator
     statistics = dataset.normalization()
     if getattr(operator, "zero_on_boundary", False):
         # A shift of the output would lift its zero off the wall.
@@ -123,7 +145,11 @@ def saved_model(folder: Path, config: Any, dataset: Any) -> Any:
     return artifacts.load(folder, model=new_model(config, dataset))
 
 
-def resume_hint(interrupted: Exception, folder: Path) -> str:
-    """Return what to type to go on."""
+def resume_hint(interrupted: Exception, folder: Path | None) -> str:
+    """Return what to type to go on; a row of a suite and a run without a folder have no command."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if folder is None or not HydraConfig.initialized():
+        return str(interrupted)
     again = f"{application.command()} hydra.run.dir={application.relative(folder)}"
     return f"{interrupted}; go on with `{again}`"

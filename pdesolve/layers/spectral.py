@@ -12,6 +12,7 @@ from ..ops import band_fft, band_matmul
 from ..ops.band import kept
 from ..ops.memory import is_channels_last
 from . import neuraloperator
+from .mode_bias import ModeBias
 from .weight import Factorization, LayerWeight, Shape, spectral_weight
 
 Transform = Literal["auto", "matmul", "fft"]
@@ -41,6 +42,8 @@ class SpectralConv(nn.Module):
         factorization: form of the weight if there is a rank: "tucker", "cp" or "tt".
         weight: this layer's part of a joint weight, `spectral_weight(..., layers=n).layer(i)`,
             whose owner registers it; then rank stays None.
+        mode_bias: δ of a complex number δ b_o(k) that is added to each kept mode of each output
+            channel, the same for all samples; None adds none.
 
     Attribute `transform` says how modes are computed: "matmul", products with real matrices;
     "fft", which is the slower specification on most sizes; "auto", whichever is expected to be
@@ -68,6 +71,7 @@ class SpectralConv(nn.Module):
         separable: bool = False,
         factorization: Factorization = "tucker",
         weight: LayerWeight | None = None,
+        mode_bias: float | None = None,
     ):
         super().__init__()
         _check_sizes(in_channels, out_channels, modes, separable)
@@ -85,6 +89,8 @@ class SpectralConv(nn.Module):
             self.weight = weight
         std = math.sqrt(2 / (in_channels + out_channels))
         self.bias = nn.Parameter(std * torch.randn(out_channels)) if bias else None
+        stored = (*modes[:-1], modes[-1] // 2 + 1)
+        self.mode_bias = None if mode_bias is None else ModeBias(out_channels, stored, mode_bias)
 
     def forward(
         self, x: Float[Tensor, "b c_in *grid"], output_shape: Sequence[int] | None = None
@@ -104,7 +110,10 @@ class SpectralConv(nn.Module):
             channels_last = is_channels_last(x)
             by = band_matmul if self._by_products(grid, shape, channels_last) else band_fft
             parts = by.lowest_modes(x.to(dtype), self.modes)
-            parts = self.weight.kernel(stored_rows(grid, self.modes), dtype)(parts)
+            rows = stored_rows(grid, self.modes)
+            parts = self.weight.kernel(rows, dtype)(parts)
+            if self.mode_bias is not None:
+                parts = self.mode_bias(parts, rows)
             return by.field_of_modes(
                 parts, self.modes, grid, shape,
                 constant=None if self.bias is None else self.bias.to(dtype),

@@ -5,7 +5,8 @@ Every operator is a torch module with the same call:
     forward(x, condition=None) -> y        x (b, c_in, *grid), condition (b, p), y (b, c_out, *grid)
 
 x and y are real fields on the points of a uniform grid, x axis first. An operator that takes no
-condition refuses one. Operators see plain numbers: `pdesolve.layers.Normalized` adds the units.
+condition refuses one. Operators see plain numbers: `pdesolve.layers.Normalized` adds the units,
+except for one that has `normalizes_itself`, which takes physical fields.
 """
 
 from .deeponet import DeepONet as DeepONet
@@ -17,4 +18,5 @@ from .mionet import MIONet as MIONet
 from .multi_task_deeponet import MultiTaskDeepONet as MultiTaskDeepONet
 from .pod_deeponet import PODDeepONet as PODDeepONet
 from .scot import ScOT as ScOT
+from .stfno import STFNO as STFNO
 from .tfno import TFNO as TFNO

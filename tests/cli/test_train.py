@@ -6,8 +6,12 @@ import time
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import pdesolve as package
+from pdesolve.cli.train import new_model
+from pdesolve.datasets import from_arrays
+from pdesolve.operators import STFNO
 
 
 def metrics_of(run):
@@ -66,6 +70,15 @@ def test_a_model_of_neuraloperator_runs_by_its_target_alone(with_data):
     again = with_data("evaluate", f"run={done.run}")
     assert again.code == 0, again.err
     assert metrics_of(again)["test/l2"] == pytest.approx(metrics_of(done)["test/l2"], rel=1e-6)
+
+
+def test_an_operator_that_normalizes_itself_sees_physical_fields():
+    node = {"_target_": "pdesolve.operators.STFNO", "modes": [4, 4, 4], "width": 4}
+    config = OmegaConf.create({"operator": node, "allow": []})
+    frames = torch.randn(2, 3, 6, 6)
+    model = new_model(config, from_arrays(frames[:, :2], frames[:, 2:], periodic=(True, True)))
+    assert type(model) is STFNO
+    assert (model.in_channels, model.out_channels) == (2, 1)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pdesolve import Grid
 from pdesolve.operators import (
     LSM,
     MGTFNO,
+    STFNO,
     TFNO,
     DeepONet,
     MgNO,
@@ -178,6 +179,23 @@ CASES = (
         out_channels=1,
         shapes=((16, 16), (10, 14), (9, 7)),
         condition_dim=1,
+    ),
+    Case(
+        name="STFNO",
+        build=lambda: STFNO(6, 4, (4, 6, 6), 6, fields=2, latent_steps=3, layers=2),
+        in_channels=6,
+        out_channels=4,
+        shapes=((12, 12), (9, 14), (5, 4)),
+    ),
+    Case(
+        name="STFNO line",
+        build=lambda: STFNO(
+            2, 3, (6, 8), 4, layers=1, positions="products", last_modes="full",
+            domain=Grid((12,), 1.0, periodic=True),
+        ),
+        in_channels=2,
+        out_channels=3,
+        shapes=((12,), (9,), (16,)),
     ),
     Case(
         name="LSM plane",
