@@ -5,6 +5,7 @@ units. The losses here also offer `per_sample`, which evaluation reports. All ar
 gradient, for a perfect prediction.
 """
 
+from .curriculum import SobolevCurriculum as SobolevCurriculum
 from .grouped_l1 import GroupedRelativeL1 as GroupedRelativeL1
 from .loss import Loss as Loss
 from .mean_square import MeanSquare as MeanSquare

@@ -12,14 +12,15 @@ from .loss import Field, Mask
 
 @dataclass(frozen=True)
 class Sobolev:
-    """Relative H^s error of a sample, channels joined, averaged over samples.
+    """Relative H^s error of a sample, channels and times joined, averaged over samples.
 
         ‖prediction - target‖_s / ‖target‖_s
 
     On a grid that is periodic on every axis the norm is spectral and the order any real number
     (`ops.norms.sobolev`); otherwise the order is 0 or 1 and finite differences serve
     (`ops.norms.h1_difference`). Lengths are those of the grid: they set how much derivatives
-    weigh against values. A zero target counts by its absolute error.
+    weigh against values. A zero target counts by its absolute error. Axes between the channels
+    and the grid, such as the times of space-time fields on a grid of space, count as channels.
 
     Args:
         order: s; 1 asks for gradients too, -1 forgives small scales.
@@ -66,6 +67,7 @@ class Sobolev:
         return self.per_sample(prediction, target, grid=grid, mask=mask).mean()
 
     def _norm(self, u: Tensor, grid: Grid) -> Tensor:
+        u = u.flatten(1, u.ndim - grid.dims - 1)
         if all(grid.periodic):
             return norms.sobolev(u, self.order, grid.lengths, homogeneous=self.homogeneous)
         if self.order == 1:
@@ -78,9 +80,10 @@ class Sobolev:
                 "grid is None, expected the Grid of the fields: a Sobolev norm needs lengths and "
                 "periodicity; pass grid=batch.grid"
             )
-        if tuple(target.shape[2:]) != grid.shape:
+        found = tuple(target.shape[max(2, target.ndim - grid.dims) :])
+        if found != grid.shape:
             raise ValueError(
-                f"grid has shape {grid.shape}, expected {tuple(target.shape[2:])} as the fields: "
+                f"grid has shape {grid.shape}, expected {found} as the fields: "
                 f"pass the grid on which they lie"
             )
         allowed = (1,) if self.homogeneous else (0, 1)

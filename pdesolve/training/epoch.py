@@ -131,9 +131,8 @@ def save(run: Run, state: TrainState) -> None:
 
 def _step(run: Run, state: TrainState, batches: list[Numbered]) -> Step:
     try:
-        return take_step(
-            run.model, state.optimizer, batches, run.recipe, run.place, number=state.step
-        )
+        recipe = run.recipe.of_epoch(state.epoch)
+        return take_step(run.model, state.optimizer, batches, recipe, run.place, number=state.step)
     except torch.OutOfMemoryError as error:
         error.add_note(
             f"batch_size {run.settings.batch_size} needs more memory than there is: halve it and "

@@ -1,6 +1,6 @@
 """What the caller chose for a training run, whatever the model and the data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..datasets.data import Data
 from .augmentation import Augmentation
@@ -25,6 +25,14 @@ class Recipe:
     def steps(self) -> int:
         """Calls of the model that the objective makes one after the other."""
         return getattr(self.objective, "steps", 1)
+
+    def of_epoch(self, epoch: int) -> "Recipe":
+        """The recipe of one epoch, counted from 0: a loss may change from epoch to epoch.
+
+        Such a loss offers `at(epoch, epochs)`, the loss of that epoch.
+        """
+        at = getattr(self.loss, "at", None)
+        return self if at is None else replace(self, loss=at(epoch, self.settings.epochs))
 
     def check(self, train: Data, valid: Data | None) -> None:
         """Refuse what contradicts itself or the data, before the first step.

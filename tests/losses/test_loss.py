@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pdesolve import Grid
-from pdesolve.losses import Loss, MeanSquare, RelativeL2, Sobolev, WeightedSum
+from pdesolve.losses import Loss, MeanSquare, RelativeL2, Sobolev, SobolevCurriculum, WeightedSum
 
 PERIODIC = Grid((8, 9), (2.0, 3.0), True)
 WALLS = Grid((8, 9), (2.0, 3.0), False)
@@ -99,6 +99,14 @@ def test_first_order_in_a_channel_wraps_along_its_periodic_axis_only(generator):
     assert result.item() == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize(("order", "grid"), [(-0.5, PERIODIC), (1, WALLS), (0, CHANNEL)])
+def test_times_before_the_grid_count_as_channels(device, generator, order, grid):
+    prediction, target = pair(generator, device, grid, channels=6)
+    in_time = (field.unflatten(1, (2, 3)) for field in (prediction, target))
+    expected = Sobolev(order).per_sample(prediction, target, grid=grid)
+    torch.testing.assert_close(Sobolev(order).per_sample(*in_time, grid=grid), expected)
+
+
 @pytest.mark.parametrize("grid", [PERIODIC, WALLS, CHANNEL])
 def test_sobolev_of_order_zero_is_relative_l2(device, generator, grid):
     prediction, target = pair(generator, device, grid)
@@ -122,6 +130,7 @@ LOSSES = {
     "dual": (Sobolev(-1, homogeneous=True), PERIODIC),
     "walls": (Sobolev(1), WALLS),
     "channel": (Sobolev(1, homogeneous=True), CHANNEL),
+    "curriculum": (SobolevCurriculum((0, 1)), PERIODIC),
     "mean square": (MeanSquare(), WALLS),
     "sum": (WeightedSum((RelativeL2(), Sobolev(1)), (1.0, 0.5)), WALLS),
 }
@@ -171,6 +180,8 @@ def test_losses_fulfil_the_protocol(name):
     [
         (Sobolev(1), {}, "grid is None, expected the Grid .* pass grid=batch.grid"),
         (Sobolev(1), {"grid": Grid((9, 8), 1.0, True)}, "grid has shape .* expected"),
+        (Sobolev(1), {"grid": Grid((9,), 1.0, True).resized((8,))}, "grid has shape .* expected"),
+        (Sobolev(1), {"grid": Grid((2, 8, 9), 1.0, True)}, "grid has shape .* expected"),
         (Sobolev(0.5), {"grid": WALLS}, r"order is 0.5 .* expected one of \(0, 1\)"),
         (Sobolev(-1), {"grid": CHANNEL}, r"order is -1 .* expected one of \(0, 1\)"),
         (Sobolev(0, homogeneous=True), {"grid": CHANNEL}, r"order is 0 .* expected one of \(1,\)"),
@@ -180,6 +191,22 @@ def test_losses_fulfil_the_protocol(name):
 def test_losses_name_what_they_cannot_measure(generator, loss, options, message):
     with pytest.raises(ValueError, match=message):
         loss(*pair(generator, "cpu"), **options)
+
+
+def test_the_order_of_a_curriculum_moves_between_its_orders():
+    moving = SobolevCurriculum((1, 0, -0.5), homogeneous=True)
+    assert [moving.at(epoch, 5) for epoch in range(5)] == [
+        Sobolev(order, homogeneous=True) for order in (1, 0.5, 0, -0.25, -0.5)
+    ]
+    assert SobolevCurriculum((1, 0)).at(0, 1) == Sobolev(1)
+    jumping = SobolevCurriculum((1, 0, -1), stages=True)
+    assert [jumping.at(epoch, 6).order for epoch in range(6)] == [1, 1, 0, 0, -1, -1]
+    assert [jumping.at(epoch, 2).order for epoch in range(2)] == [1, 0]
+
+
+def test_a_curriculum_without_orders_is_refused():
+    with pytest.raises(ValueError, match="orders is empty"):
+        SobolevCurriculum(())
 
 
 @pytest.mark.parametrize("weights", [(), (1.0,)])

@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from pdesolve.losses import RelativeL2
+from pdesolve.losses import RelativeL2, SobolevCurriculum
 from pdesolve.training import AdamW, Interrupted, OneCycle, Settings, fit, one_step
 from pdesolve.training.checkpoint import Checkpoint
 from pdesolve.training.distributed import Place
@@ -57,6 +57,30 @@ def test_interrupted_run_resumes_bit_for_bit(tiny, device, tmp_path, steps, ema_
         assert torch.equal(a, b)
     assert logged(tmp_path / "straight") == logged(tmp_path / "resumed")
     assert len(result.history) == len(expected.history) == 3
+
+
+@pytest.mark.parametrize("steps", [3, 5, 8])
+def test_a_run_whose_loss_changes_resumes_bit_for_bit(tiny, tmp_path, steps):
+    def run(folder, stop=None, orders=(1, 0)):
+        model, loss = tiny.TinyModel(), SobolevCurriculum(orders, stages=True)
+        fit(model, tiny.tiny_set(), folder=folder, settings=SHORT, loss=loss, stop=stop)
+        return logged(folder)
+
+    expected = run(tmp_path / "straight")
+    with pytest.raises(Interrupted):
+        run(tmp_path / "resumed", stop_after(steps))
+    assert run(tmp_path / "resumed") == expected
+    assert run(tmp_path / "other", orders=(1,)) != expected
+
+
+def test_each_epoch_has_the_loss_of_its_place_in_the_course(tiny):
+    def losses(loss):
+        lines = fit(tiny.TinyModel(), tiny.tiny_set(), settings=SHORT, loss=loss).history
+        return [line["train/loss"] for line in lines]
+
+    moving, order_0, order_1 = (losses(SobolevCurriculum(o)) for o in ((1, 0), (0,), (1,)))
+    assert moving[0] == order_1[0] != order_0[0]
+    assert moving[1] != order_1[1]
 
 
 def test_same_seed_gives_the_same_weights_and_another_gives_others(tiny, device):
