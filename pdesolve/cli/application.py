@@ -42,7 +42,7 @@ def run(verb: str, task: Callable[[Any, Path], dict[str, float]], arguments: Seq
         if missing := sorted(OmegaConf.missing_keys(config)):
             raise UsageError(f"{missing[0]} is not given: add {missing[0]}=... to the command")
         OmegaConf.resolve(config)
-        if "size" in config:
+        if "size" in config and "dataset" in config:
             config.dataset = sized(config)
         write_text(folder / "config.yaml", OmegaConf.to_yaml(config))
         metrics = task(config, folder)

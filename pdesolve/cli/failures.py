@@ -1,13 +1,17 @@
-"""Which exit code a failure has: 2 usage or config, 3 data, 4 numerical, 130 and 143 signals."""
+"""Which exit code a failure has: 2 usage, 3 data, 4 numerical, 5 rows, 130 and 143 signals."""
 
 import signal
 import sys
 
-USAGE, DATA, NUMERICAL = 2, 3, 4
+USAGE, DATA, NUMERICAL, ROWS = 2, 3, 4, 5
 
 
 class UsageError(Exception):
     """A command line or config that asks for something that is not there."""
+
+
+class RowsFailed(Exception):
+    """Some rows of a benchmark failed; the others were run, and the tables say which and why."""
 
 
 class Stopped(Exception):
@@ -26,6 +30,8 @@ def exit_code_of(error: BaseException) -> int | None:
     """
     if isinstance(error, Stopped):
         return 128 + error.signum
+    if isinstance(error, RowsFailed):
+        return ROWS
     if isinstance(error, KeyboardInterrupt):
         return 128 + signal.SIGINT
     if isinstance(error, UsageError) or _is(error, "hydra.errors", "HydraException"):

@@ -16,6 +16,7 @@ VERBS = {
     "evaluate": "measure a trained model on a dataset, at any stored resolution",
     "predict": "write the predictions of a trained model for a dataset",
     "export": "write a trained model as torch.export and ONNX files",
+    "benchmark": "run a suite of models and problems, one table of all",
     "solve": "solve an equation without data by a Gaussian process",
     "data": "inspect, verify or convert data files",
 }
@@ -27,7 +28,7 @@ usage: pdesolve VERB [arguments]
 
 pdesolve VERB --help tells what a verb takes; all but data take
 Hydra overrides (group=choice key=value, -m for sweeps). Exit codes: 0 done, 2 usage or
-config, 3 data, 4 numerical failure, 130 interrupted, 143 terminated.
+config, 3 data, 4 numerical failure, 5 rows of a benchmark failed, 130 interrupted, 143 terminated.
 Set HYDRA_FULL_ERROR=1 for the full traceback of an error."""
 
 

@@ -59,7 +59,8 @@ def open_sets(config: Any) -> Sets:
     """Open the splits of `config.dataset`.
 
     `dataset.holdout` takes the last samples of the training split for validation, for published
-    sets that have no validation split. `dataset.test_strides` lists further resolutions.
+    sets that have no validation split; `dataset.train_samples` keeps only that many of the training
+    samples. `dataset.test_strides` lists further resolutions.
 
     Raises:
         DataError: a file is missing or damaged.
@@ -80,6 +81,8 @@ def open_sets(config: Any) -> Sets:
         train, valid = parts["train"], parts["valid"]
     elif has_split(dataset, "valid"):
         valid = open_split(dataset, "valid", dataset.stride)
+    if dataset.get("train_samples"):
+        train = split(train, {"train": dataset.train_samples})["train"]
     return Sets(train, valid, open_tests(dataset, "test", dataset.get("test_strides", ())))
 
 

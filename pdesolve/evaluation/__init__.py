@@ -1,5 +1,6 @@
 """How good a model is: in numbers, beside what costs no thought, and in pictures."""
 
+from .baselines import Persistence as Persistence
 from .baselines import TrainingMean as TrainingMean
 from .baselines import across_resolutions as across_resolutions
 from .baselines import interpolate as interpolate

@@ -37,6 +37,25 @@ class TrainingMean(nn.Module):
         return self.mean.to(x.dtype).expand(len(x), *self.mean.shape)
 
 
+class Persistence(nn.Module):
+    """Predicts that nothing changes: the last frame of the input.
+
+    Args:
+        channels: of a frame, the last ones of the input.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.channels = channels
+
+    def forward(
+        self, x: Float[Tensor, "b c_in *grid"], condition: Float[Tensor, "b p"] | None = None
+    ) -> Float[Tensor, "b c *grid"]:
+        """Return the last channels of x; the condition changes nothing."""
+        del condition
+        return x[:, -self.channels :]
+
+
 def training_mean(dataset: Samples, *, batch_size: int = 256) -> TrainingMean:
     """Return the predictor of the mean target field, accumulated in float64.
 

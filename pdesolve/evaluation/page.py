@@ -46,29 +46,35 @@ class Findings:
 
 def page(findings: Findings) -> str:
     """Return the page: the error first, beside its references, then pictures, figures, origin."""
-    sections = (
+    return document(
+        findings.title,
+        findings.summary,
         _headlines(findings),
-        _section("Pictures", _pictures(findings.pictures)),
-        _section("All figures", _table(findings)),
-        _section("Command", _text(findings.command)),
-        _section("Data", _facts(findings.dataset)),
-        _section("Environment", _facts(findings.environment)),
-        _section("Configuration", _text(findings.configuration)),
+        section("Pictures", gallery_of(findings.pictures)),
+        section("All figures", _table(findings)),
+        section("Command", _text(findings.command)),
+        section("Data", facts(findings.dataset)),
+        section("Environment", facts(findings.environment)),
+        section("Configuration", _text(findings.configuration)),
     )
+
+
+def document(title: str, summary: str, *sections: str) -> str:
+    """Return a page in the house's style: title, a sentence or two, and sections of HTML."""
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(findings.title)}</title>
+<title>{escape(title)}</title>
 <style>
 {STYLE.read_text(encoding="utf-8")}</style>
 </head>
 <body>
 <header>
-<h1>{escape(findings.title)}</h1>
-<p class="summary">{escape(findings.summary)}</p>
+<h1>{escape(title)}</h1>
+<p class="summary">{escape(summary)}</p>
 </header>
 <main>
 {"".join(sections)}</main>
@@ -77,7 +83,8 @@ def page(findings: Findings) -> str:
 """
 
 
-def _section(title: str, content: str) -> str:
+def section(title: str, content: str) -> str:
+    """Return a section of a page, nothing where there is no content."""
     return f"<section>\n<h2>{title}</h2>\n{content}\n</section>\n" if content else ""
 
 
@@ -138,7 +145,8 @@ def _bars(values: Mapping[str, float]) -> str:
     return f'<ul class="bars">\n{"".join(rows)}</ul>\n'
 
 
-def _pictures(pictures: Sequence[Picture]) -> str:
+def gallery_of(pictures: Sequence[Picture]) -> str:
+    """Return pictures with their captions, the wide ones first."""
     wide = [_picture(one, "40rem") for one in pictures if one.wide]
     curves = [_picture(one, "0") for one in pictures if not one.wide]
     return "".join(wide) + (f'<div class="curves">\n{"".join(curves)}</div>\n' if curves else "")
@@ -190,9 +198,10 @@ def _reading_order(name: str) -> tuple[bool, str, int, str]:
     return not where, where, position, name
 
 
-def _facts(facts: Mapping[str, str]) -> str:
-    rows = (f"<dt>{escape(name)}</dt><dd>{escape(str(v))}</dd>" for name, v in facts.items())
-    return f"<dl>{''.join(rows)}</dl>" if facts else ""
+def facts(told: Mapping[str, str]) -> str:
+    """Return names and values as a list."""
+    rows = (f"<dt>{escape(name)}</dt><dd>{escape(str(v))}</dd>" for name, v in told.items())
+    return f"<dl>{''.join(rows)}</dl>" if told else ""
 
 
 def _text(text: str) -> str:

@@ -1,0 +1,104 @@
+"""`pdesolve benchmark suite=NAME size=SIZE`: rows in processes of their own, one table of all."""
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from . import application
+from .failures import RowsFailed, Stopped, UsageError
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the verb."""
+    application.run("benchmark", benchmark, arguments)
+
+
+def benchmark(config: Any, folder: Path) -> dict[str, float]:
+    """Run the rows of a suite that are not done yet, then write its tables and its page.
+
+    Raises:
+        UsageError: there is no such suite, size or model.
+        RowsFailed: some rows failed; all others were run.
+        Stopped: by a signal; rows in progress go on with the next call.
+    """
+    from .signals import stopping
+    from .suites.plan import planned
+    from .suites.records import Records
+    from .suites.suite import read_suite
+    from .suites.tell import tell
+
+    suite = read_suite(config.suite, config.size, config.model_folder)
+    if config.run:
+        _make_data(suite.plan)
+    rows = planned(suite, threads=config.threads, allow=config.allow)
+    rows = chosen(chosen(rows, "model", config.models), "variant", config.variants)
+    records = Records(Path(config.results) / suite.name / suite.size)
+    if config.run:
+        with stopping() as stopped:
+            _run(rows, records, folder, config, stopped)
+    found = records.of(rows)
+    tell(suite, found, folder, config)
+    counts = {name: sum(r["status"] == name for r in found) for name in ("done", "failed")}
+    if counts["failed"]:
+        failed = [record for record in found if record["status"] == "failed"]
+        raise RowsFailed(
+            f"{len(failed)} of {len(rows)} rows of {suite.name} failed, the first, "
+            f"{failed[0]['model']}, since {failed[0]['reason']}; all are in "
+            f"{application.relative(folder / 'report.html')}"
+        )
+    return {"rows": float(len(rows)), "rows/done": float(counts["done"])}
+
+
+def _make_data(plan: Any) -> None:
+    """Generate the set of a suite where it is not there, in a process of its own."""
+    from .suites.composed import composed
+
+    if not plan.get("data"):
+        return
+    path = Path(composed("generate", plan["data"])["dataset"]["path"])
+    if (path / "MANIFEST.json").is_file():
+        return
+    command = ["-m", "pdesolve", "generate", *plan["data"], "progress=false"]
+    if subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL).returncode:
+        raise UsageError(f"the suite's data cannot be made: see `{shlex.join(command[1:])}`")
+
+
+def chosen(rows: Sequence[Any], name: str, wanted: Sequence[str]) -> list[Any]:
+    """Return the rows whose attribute `name` is among the wanted values, all if none is given.
+
+    Raises:
+        UsageError: no row has one of the values.
+    """
+    known = dict.fromkeys(getattr(row, name) for row in rows)
+    if unknown := [value for value in wanted if value not in known]:
+        raise UsageError(f"{name}s are {unknown}, expected some of {', '.join(known)}")
+    return [row for row in rows if not wanted or getattr(row, name) in wanted]
+
+
+def _run(
+    rows: Sequence[Any], records: Any, folder: Path, config: Any, stopped: Sequence[int]
+) -> None:
+    """Run the rows that are not finished, `config.workers` of them at once."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from .suites.process import outcome_of
+
+    def run(numbered: tuple[int, Any]) -> None:
+        number, row = numbered
+        if stopped or records.finished(row):
+            return
+        place = folder / "rows" / f"{row.name}.{row.key[:8]}"
+        outcome = outcome_of(row, place, limit=config.limit, stopped=stopped)
+        records.write(row, outcome)
+        if config.progress:
+            told = outcome["reason"] or f"{outcome['wall_seconds']:.0f} s"
+            print(f"{number}/{len(rows)} {row.name}: {outcome['status']}, {told}", file=sys.stderr)
+
+    # Each thread only waits for a process of its own.
+    with ThreadPoolExecutor(config.workers) as pool:
+        list(pool.map(run, enumerate(rows, 1)))
+    if stopped:
+        raise Stopped(stopped[0], "stopped; the same command goes on where it was")

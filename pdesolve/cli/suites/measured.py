@@ -1,0 +1,50 @@
+"""The figures of a model on the test sets of its data, without pictures."""
+
+from typing import Any
+
+from ..judge import compared, has_rollouts, named, refuse_wild
+from ..sets import Sets, residual_of
+
+# Share of the test samples that the conformal ball is to hold.
+COVERAGE = 0.9
+
+
+def test_figures(model: Any, sets: Sets) -> dict[str, Any]:
+    """Return `test/...` of the training grid, `test@33/...` of others, rollouts, floors, the ball.
+
+    The names are those of `pdesolve train`. A grid that the model cannot take leaves its reason
+    under `test@33/refused` instead of figures.
+    """
+    from ... import evaluation
+
+    device = next((p.device for p in model.parameters()), None)
+    figures: dict[str, Any] = {}
+    for label, test in sets.test.items():
+        prefix = f"test{label}"
+        try:
+            values = evaluation.per_sample(model, test, residual=residual_of(test), device=device)
+        except (ValueError, RuntimeError) as error:
+            if not label:
+                raise
+            figures[f"{prefix}/refused"] = str(error).partition("\n")[0][:300]
+            continue
+        refuse_wild(values["l2"], prefix)
+        figures |= named(prefix, evaluation.summarize(values))
+        if label:
+            rival = compared(model, sets, label, device)["interpolation"]
+            figures |= named(f"reference/interpolation/{prefix}", rival)
+        if has_rollouts(test):
+            errors = evaluation.rollout_errors(model, test, device=device)
+            figures |= named(f"{prefix}/rollout", errors.figures())
+    if sets.valid is not None:
+        figures |= ball_figures(model, sets.valid, sets.test[""], device)
+    return figures
+
+
+def ball_figures(model: Any, valid: Any, test: Any, device: Any) -> dict[str, Any]:
+    """Return the radius of the conformal ball and the share of the test set that it holds."""
+    from ...evaluation.conformal import ball_scores, radius
+
+    bound = radius(ball_scores(model, valid, device=device), coverage=COVERAGE)
+    inside = ball_scores(model, test, device=device) <= bound
+    return {"conformal/radius": bound, "conformal/coverage": float(inside.double().mean())}

@@ -1,0 +1,172 @@
+"""The tables of a suite of trained models."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ...evaluation.tables import Table
+from .plan import COST, EPOCHS, FLOORS, SECONDS
+from .summary import Line
+
+MEGABYTE = 1e6
+
+
+def error_table(title: str, lines: Sequence[Line], published: Mapping[str, str]) -> Table:
+    """Return the table of one budget: a model a line, floors first, then by error.
+
+    Args:
+        title: of the table.
+        lines: of one variant.
+        published: by model, what others reported.
+    """
+    columns = _columns(lines)
+    floors = [line for line in lines if line.model in FLOORS]
+    others = sorted((line for line in lines if line.model not in FLOORS), key=_by_error)
+    rows = [
+        [line.label, *(tell(line) for tell in columns.values()), published.get(line.model, "")]
+        for line in [*floors, *others]
+    ]
+    return Table(title, ["model", *columns, "published"], rows).shown()
+
+
+def _columns(lines: Sequence[Line]) -> dict[str, Callable[[Line], str]]:
+    finer = sorted({n for line in lines for n in line.figures if re.fullmatch(r"test@\w+/l2", n)})
+    zero_shot = {
+        f"L2 at {name[5:-3]} points": _figure(name, rival=f"reference/interpolation/{name}")
+        for name in finer
+    }
+    return {
+        "relative L2": _figure("test/l2"),
+        "relative H1": _figure("test/h1"),
+        "large, middle, small scales": _bands,
+        "L2 of rollouts": _figure("test/rollout/l2"),
+        "residual (of the truth)": _residual,
+        **zero_shot,
+        "estimated error": _figure("test/estimated"),
+        "90 % ball (held)": _ball,
+        "parameters": lambda line: _count(line.mean("parameters")),
+        "epochs": lambda line: _count(line.mean("epochs")),
+        "training s": lambda line: _short(line.mean("seconds")),
+        "inference ms": lambda line: _short(line.mean("inference_milliseconds")),
+        "step MB": lambda line: _short(line.mean("step_bytes"), MEGABYTE),
+        "seeds": lambda line: _count(line.seeds or None),
+        "note": lambda line: "; ".join(line.reasons),
+    }
+
+
+def curve_table(lines: Sequence[Line], everything: int) -> Table:
+    """Return the errors by number of training samples, with the exponent of their fall."""
+    from ...evaluation import scaling_exponent
+
+    curves: dict[str, dict[int, float]] = {}
+    for line in lines:
+        samples = everything if line.variant == EPOCHS else int(line.variant.partition("=")[2])
+        error = line.mean("test/l2")
+        if error is not None and line.model not in FLOORS:
+            curves.setdefault(line.label, {})[samples] = error
+    sizes = sorted({size for curve in curves.values() for size in curve})
+    rows = []
+    for label, curve in sorted(curves.items(), key=lambda one: min(one[1].values())):
+        exponent = f"{scaling_exponent(curve):.2f}" if len(curve) > 1 else ""
+        rows.append([label, *(_short(curve.get(size)) for size in sizes), exponent])
+    return Table(
+        "Errors by number of training samples",
+        ["model", *(f"{size} samples" for size in sizes), "exponent a"],
+        rows,
+        "Relative L2 error; as many steps of training each. E = C S^-a by least squares.",
+    ).shown()
+
+
+def cost_table(lines: Sequence[Line]) -> Table:
+    """Return time and memory of a training step by grid, with the exponents of their growth."""
+    points = sorted({int(n.partition("@")[2]) for line in lines for n in line.figures if "@" in n})
+    heads = ["model", *(f"ms at {n}" for n in points), *(f"MB at {n}" for n in points)]
+    heads += ["exponent of time", "exponent of memory", "note"]
+    rows = []
+    for line in sorted(lines, key=lambda one: one.mean(f"step_seconds@{points[-1]}") or 1e9):
+        times = [_short(line.mean(f"step_seconds@{n}"), 1e-3) for n in points]
+        bytes_ = [_short(line.mean(f"step_bytes@{n}"), MEGABYTE) for n in points]
+        growth = [_short(line.mean(f"exponent/{name}")) for name in ("step_seconds", "step_bytes")]
+        rows.append([line.label, *times, *bytes_, *growth, "; ".join(line.reasons)])
+    return Table(
+        "Cost by grid",
+        heads,
+        rows,
+        "Forward and backward pass: time a sample, memory of tensors for a batch of four. "
+        "Exponents b of cost = a N^b over N points in all.",
+    ).shown()
+
+
+def published_figures(models: Sequence[Any], suite: str) -> dict[str, str]:
+    """Return what each model's file says that others reported on such data, by model."""
+    return {
+        model.name: "; ".join(
+            f"{one['value']} ({one['setting']}; {one['source']}; {one['status']})"
+            for one in model.published
+            if one["suite"] == suite
+        )
+        for model in models
+    }
+
+
+def variants(lines: Sequence[Line], *names: str) -> list[Line]:
+    """Return the lines of some variants; a name that ends in = stands for all that begin so."""
+    prefixes = tuple(name for name in names if name.endswith("="))
+    return [
+        one for one in lines if one.variant in names or one.variant.startswith(prefixes or "\0")
+    ]
+
+
+def tables(lines_: Sequence[Line], plan: Mapping[str, Any], told: Mapping[str, str]) -> list[Table]:
+    """Return all tables of a suite of trained models, without those that would be empty."""
+    floors = [line for line in lines_ if line.model in FLOORS]
+    of = variants
+    found = []
+    if equal := of(lines_, EPOCHS):
+        found.append(error_table(f"Equal epochs: {plan['epochs']}", equal, told))
+    if equal := of(lines_, SECONDS):
+        title = f"Equal time: {plan['seconds']:g} s of training"
+        found.append(error_table(title, [*floors, *equal], told))
+    if of(lines_, "samples="):
+        found.append(curve_table(of(lines_, EPOCHS, "samples="), plan["all_samples"]))
+    if costs := of(lines_, COST):
+        found.append(cost_table(costs))
+    return found
+
+
+def _by_error(line: Line) -> float:
+    error = line.mean("test/l2")
+    return float("inf") if error is None else error
+
+
+def _figure(name: str, rival: str = "") -> Callable[[Line], str]:
+    def told(line: Line) -> str:
+        value, spread = line.mean(name), line.spread(name)
+        text = _short(value) + (f" ± {spread:.1g}" if spread is not None else "")
+        other = line.mean(rival) if rival else None
+        return f"{text} (interpolated {_short(other)})" if other is not None else text
+
+    return told
+
+
+def _bands(line: Line) -> str:
+    values = [line.mean(f"test/band_{band}") for band in ("low", "mid", "high")]
+    return ", ".join(_short(value) for value in values) if all(values) else ""
+
+
+def _residual(line: Line) -> str:
+    value, truth = line.mean("test/residual"), line.mean("test/residual_of_truth")
+    return "" if value is None else f"{_short(value)} ({_short(truth)})"
+
+
+def _ball(line: Line) -> str:
+    size, held = line.mean("conformal/radius"), line.mean("conformal/coverage")
+    return "" if size is None or held is None else f"{_short(size)} ({100 * held:.0f} %)"
+
+
+def _count(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def _short(value: float | None, unit: float = 1.0) -> str:
+    return "" if value is None else f"{value / unit:.3g}"

@@ -1,0 +1,104 @@
+"""The row of a trained model: `pdesolve train` without its pictures, and what the model costs."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..application import write_text
+from ..sets import Sets, open_sets
+
+# Samples of the call whose time and memory are told.
+BATCH = 16
+# Batches whose difference in time is that of an epoch's batches, without what is set up once.
+_FEW, _MORE = 2, 8
+
+
+def figures(task: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
+    """Train the model of `task["config"]` and return its figures with the hashes of its data.
+
+    With `task["seconds"]` the model gets as many whole epochs as fit into that processor time by
+    the time of its first batches, at least one; the schedule spans them. A row that was killed
+    keeps the epochs that it was given first.
+    """
+    from omegaconf import OmegaConf
+
+    from ..train import learned
+    from .measured import test_figures
+
+    config = OmegaConf.create(dict(task["config"]))
+    config.seed.init = config.seed.order = config.trainer.seed = seed
+    sets = open_sets(config)
+    if task["seconds"] is not None:
+        config.trainer.epochs = _epochs(config, sets, task["seconds"], folder / "epochs.json")
+    # Validation would cost quick models more of their budget than slow ones.
+    config.trainer.validate_every = config.trainer.epochs
+    went_on = (folder / "checkpoints").exists()
+    started = time.process_time()
+    model, result = learned(config, sets, folder)
+    spent = time.process_time() - started
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    told = {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "epochs": config.trainer.epochs,
+        "steps": result.history[-1]["step"],
+        # Of a row that went on, processor time would be that of its last part alone.
+        "seconds": spent if on_cpu and not went_on else result.seconds,
+    }
+    hashes = {"train": sets.train.data_hash}
+    hashes |= {f"test{label}": test.data_hash for label, test in sets.test.items()}
+    found = told | call_costs(model, sets.train) | test_figures(model, sets)
+    return {"figures": found, "data": hashes}
+
+
+def call_costs(model: Any, dataset: Any) -> dict[str, Any]:
+    """Return what a call and a training step of the model cost on a batch of the data."""
+    from ...evaluation.cost import call_seconds, peak_bytes
+    from .calls import prediction, training_step
+
+    device = next(model.parameters()).device
+    batch = dataset.batch(list(range(min(BATCH, len(dataset))))).to(device)
+    call, step = prediction(model, batch), training_step(model, batch)
+    milliseconds = 1e3 * call_seconds(call, device) / len(batch.x)
+    step()
+    return {
+        "inference_milliseconds": milliseconds,
+        "inference_bytes": peak_bytes(call, device),
+        "step_bytes": peak_bytes(step, device),
+        "cost_samples": len(batch.x),
+    }
+
+
+def _epochs(config: Any, sets: Sets, seconds: float, kept: Path) -> int:
+    if not kept.is_file():
+        epochs = max(1, int(seconds / _epoch_seconds(config, sets.train)))
+        write_text(kept, json.dumps(epochs))
+    return json.loads(kept.read_text())
+
+
+def _epoch_seconds(config: Any, train: Any) -> float:
+    """Return processor seconds of an epoch, from a few batches."""
+    items = len(train) // train.trajectories
+
+    def measured(batches: int) -> tuple[int, float]:
+        samples = min(-(-batches * config.trainer.batch_size // items), train.trajectories)
+        part = train.subset(range(samples))
+        started = time.process_time()
+        _one_epoch(config, part)
+        return len(part), time.process_time() - started
+
+    measured(1)
+    (few, short), (more, long) = measured(_FEW), measured(_MORE)
+    # Of a set of few batches all are the more, and nothing is left to subtract.
+    each = (long - short) / (more - few) if more > few and long > short else long / more
+    return each * len(train)
+
+
+def _one_epoch(config: Any, part: Any) -> None:
+    from omegaconf import OmegaConf
+
+    from ..train import learned
+
+    short = OmegaConf.merge(config, {"trainer": {"epochs": 1}})
+    learned(short, Sets(part, None, {}), None)

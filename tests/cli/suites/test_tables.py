@@ -1,0 +1,81 @@
+import pytest
+
+from pdesolve.cli.suites.summary import lines
+from pdesolve.cli.suites.tables import cost_table, curve_table, error_table
+
+
+def row_of(table, label):
+    return dict(zip(table.heads, next(r for r in table.rows if r[0] == label), strict=True))
+
+
+@pytest.fixture
+def three_seeds(record):
+    errors = {0: 0.1, 1: 0.2, 2: 0.3}
+    return [
+        record(seed=seed, figures={"test/l2": error, "parameters": 1234567})
+        for seed, error in errors.items()
+    ]
+
+
+def test_seeds_become_mean_and_standard_deviation(three_seeds):
+    (line,) = lines(three_seeds)
+    assert line.mean("test/l2") == pytest.approx(0.2)
+    assert line.spread("test/l2") == pytest.approx(0.1)
+    told = row_of(error_table("errors", [line], {"mgno": "0.15 (read)"}), "MgNO")
+    assert told["relative L2"] == "0.2 ± 0.1"
+    assert told["parameters"] == "1\N{NARROW NO-BREAK SPACE}234\N{NARROW NO-BREAK SPACE}567"
+    assert (told["seeds"], told["published"]) == ("3", "0.15 (read)")
+
+
+def test_a_failed_row_says_why_beside_the_figures_of_other_seeds(record, three_seeds):
+    failed = record(seed=3, status="failed", reason="loss is not finite")
+    told = row_of(error_table("errors", lines([*three_seeds, failed]), {}), "MgNO")
+    assert (told["seeds"], told["note"]) == ("3", "loss is not finite")
+
+
+def test_a_model_whose_rows_all_failed_has_its_line_below_the_others(record, three_seeds):
+    broken = record(model="mine", label="mine", status="failed", reason="width 7 is odd")
+    table = error_table("errors", lines([broken, *three_seeds]), {})
+    assert [row[0] for row in table.rows] == ["MgNO", "mine"]
+    assert row_of(table, "mine")["note"] == "width 7 is odd"
+
+
+def test_floors_come_first_and_models_by_their_error(record):
+    kept = [
+        record(model="lsm", label="LSM", figures={"test/l2": 0.3}),
+        record(model="tfno", label="TFNO", figures={"test/l2": 0.1}),
+        record(model="training_mean", label="training mean", figures={"test/l2": 0.2}),
+    ]
+    table = error_table("errors", lines(kept), {})
+    assert [row[0] for row in table.rows] == ["training mean", "TFNO", "LSM"]
+
+
+def test_a_column_that_no_model_fills_is_left_out(record):
+    table = error_table("errors", lines([record(figures={"test/l2": 0.1})]), {})
+    assert table.heads == ["model", "relative L2", "seeds"]
+
+
+def test_other_grids_stand_beside_their_trivial_rival(record):
+    figures = {"test/l2": 0.1, "test@65/l2": 0.2, "reference/interpolation/test@65/l2": 0.15}
+    table = error_table("errors", lines([record(figures=figures)]), {})
+    assert row_of(table, "MgNO")["L2 at 65 points"] == "0.2 (interpolated 0.15)"
+
+
+def test_the_learning_curve_has_the_exponent_of_its_fall(record):
+    kept = [
+        record(variant="epochs", figures={"test/l2": 0.1}),
+        record(variant="samples=25", figures={"test/l2": 0.2}),
+    ]
+    told = row_of(curve_table(lines(kept), everything=100), "MgNO")
+    assert told == {
+        "model": "MgNO",
+        "25 samples": "0.2",
+        "100 samples": "0.1",
+        "exponent a": "0.50",
+    }
+
+
+def test_cost_stands_by_grid_with_its_exponents(record):
+    figures = {"step_seconds@33": 0.001, "step_bytes@33": 2e6, "exponent/step_seconds": 1.5}
+    told = row_of(cost_table(lines([record(variant="cost", figures=figures)])), "MgNO")
+    assert (told["ms at 33"], told["MB at 33"], told["exponent of time"]) == ("1", "2", "1.5")

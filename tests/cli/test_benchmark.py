@@ -1,0 +1,161 @@
+import json
+import shutil
+
+import pytest
+
+from pdesolve.cli.configs import config_folder
+from pdesolve.cli.suites import costs, floor, trained
+from pdesolve.cli.suites.composed import composed
+from pdesolve.cli.suites.marked import markers
+from pdesolve.cli.suites.plan import planned
+from pdesolve.cli.suites.suite import read_models, read_suite
+
+SUITES = sorted(path.stem for path in (config_folder() / "benchmark").glob("*.yaml"))
+SIZES = [
+    (name, size)
+    for name in SUITES
+    for size in ("smoke", "cpu", "paper")
+    if size in (config_folder() / f"benchmark/{name}.yaml").read_text()
+]
+BROKEN = """\
+label: broken on purpose
+operator: {_target_: pdesolve.operators.TFNO, modes: [4, 4], width: 4, groups: 3}
+"""
+TIMES = {"seconds", "inference_milliseconds"}
+
+
+@pytest.fixture
+def suite(pdesolve, made_once):
+    """Return a shell in a folder with the small data of the suite and a broken model."""
+    shutil.copytree(made_once / "data/darcy_demo", pdesolve.folder / "data/darcy_demo_smoke")
+    (pdesolve.folder / "mine").mkdir()
+    (pdesolve.folder / "mine/broken.yaml").write_text(BROKEN)
+    (pdesolve.folder / "benchmarks").mkdir()
+    readme = "\n".join(["by hand", *markers("darcy smoke"), ""])
+    (pdesolve.folder / "benchmarks/README.md").write_text(readme)
+    return pdesolve
+
+
+def records(shell):
+    files = sorted(shell.folder.glob("benchmarks/results/darcy/smoke/*.json"))
+    return {file.name.partition(".")[0]: json.loads(file.read_text()) for file in files}
+
+
+def test_a_broken_model_has_a_row_that_says_why_and_the_suite_goes_on(suite):
+    command = ("benchmark", "suite=darcy", "size=smoke", "model_folder=mine", "progress=false")
+    only = ("models=[broken,training_mean]", "variants=[epochs]")
+    done = suite(*command, *only)
+    assert done.code == 5
+    assert "1 of 2 rows of darcy failed, the first, broken" in done.err
+    kept = records(suite)
+    assert kept["broken"]["status"] == "failed"
+    assert "groups" in kept["broken"]["reason"]
+    assert kept["training_mean"]["figures"]["test/l2"] > 0
+    told = (suite.folder / "benchmarks/README.md").read_text()
+    assert told.startswith("by hand\n")
+    assert "| broken on purpose |" in told
+    assert (
+        "broken on purpose" in (suite.folder / "runs/benchmark/darcy/smoke/report.html").read_text()
+    )
+
+    before = (suite.folder / "benchmarks/README.md").stat().st_mtime_ns
+    again = suite(*command, "models=[training_mean]", "variants=[epochs]")
+    assert again.code == 0
+    assert records(suite)["training_mean"] == kept["training_mean"]  # Not run again.
+    assert (suite.folder / "benchmarks/README.md").stat().st_mtime_ns > before
+
+
+@pytest.fixture
+def task(suite, monkeypatch):
+    """Return the task of a small model's row of equal epochs."""
+    monkeypatch.chdir(suite.folder)
+    small = ["operator.width=4", "operator.modes=[6,6]", "trainer.epochs=2", "trainer.batch_size=4"]
+    data = ["dataset=darcy_demo", "dataset.path=data/darcy_demo_smoke", "progress=false"]
+    return {"config": composed("train", [*data, *small]), "seconds": None}
+
+
+def untimed(found):
+    return {name: value for name, value in found["figures"].items() if name not in TIMES}
+
+
+def test_a_row_of_equal_epochs_run_twice_has_the_same_figures_to_the_last_digit(task, tmp_path):
+    first, second = (trained.figures(task, 3, tmp_path / name) for name in ("a", "b"))
+    assert untimed(first) == untimed(second)
+    assert {"test/l2", "test/h1", "test/band_low", "test/residual", "test@17/l2"} <= set(
+        untimed(first)
+    )
+    assert {"parameters", "step_bytes", "conformal/radius", "conformal/coverage"} <= set(
+        untimed(first)
+    )
+
+
+def test_another_seed_has_other_figures(task, tmp_path):
+    errors = {
+        trained.figures(task, seed, tmp_path / str(seed))["figures"]["test/l2"] for seed in (0, 1)
+    }
+    assert len(errors) == 2
+
+
+def test_a_row_of_equal_time_keeps_the_epochs_it_was_given(task, tmp_path):
+    (tmp_path / "epochs.json").write_text("3")
+    found = trained.figures(task | {"seconds": 1e9}, 0, tmp_path)
+    assert found["figures"]["epochs"] == 3
+    assert found["figures"]["steps"] == 9  # 12 samples, 4 a batch
+
+
+def test_a_tiny_budget_is_one_epoch(task, tmp_path):
+    assert trained.figures(task | {"seconds": 1e-9}, 0, tmp_path)["figures"]["epochs"] == 1
+
+
+def test_the_row_of_the_training_mean_has_the_figures_of_the_report(task, tmp_path, made_once):
+    found = floor.figures(task | {"predictor": "training_mean"}, 0, tmp_path)["figures"]
+    trained_metrics = json.loads((made_once / "trained/metrics.json").read_text())
+    assert found["test/l2"] == pytest.approx(trained_metrics["reference/training_mean/test/l2"])
+
+
+def test_cost_by_grid_has_the_exponents_of_its_growth(task, tmp_path):
+    found = costs.figures(task | {"grids": [9, 18]}, 0, tmp_path)["figures"]
+    # Four times the points hold about four times the numbers.
+    assert 0.6 < found["exponent/step_bytes"] < 1.2
+    assert found["parameters@9"] == found["parameters@18"]
+
+
+def test_a_grid_that_a_model_cannot_take_leaves_its_reason(task, tmp_path):
+    operator = {"_target_": "pdesolve.operators.MGTFNO", "modes": [4, 4], "width": 4, "levels": 1}
+    task["config"]["operator"] = operator
+    found = costs.figures(task | {"grids": [9, 12]}, 0, tmp_path)["figures"]
+    assert "9" in found["refused@9"]
+    assert found["step_seconds@12"] > 0
+
+
+@pytest.mark.parametrize(("name", "size"), SIZES)
+def test_every_row_of_every_suite_has_a_config(name, size):
+    rows = planned(read_suite(name, size), threads=1, allow=())
+    broken = {
+        r.model: r.task["config"]["broken"] for r in rows if "broken" in r.task.get("config", {})
+    }
+    assert not broken
+    assert len({row.name for row in rows}) == len(rows)
+    assert len({row.key for row in rows}) == len(rows)
+
+
+def test_a_model_is_one_file_that_names_its_operator_or_is_it(suite):
+    (model,) = read_models([suite.folder / "mine"])
+    assert model.operator["_target_"] == "pdesolve.operators.TFNO"
+    named = {m.name: m.operator for m in read_models([config_folder() / "benchmark/model"])}
+    assert named["mgno"] == "mgno"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("suite=darcie",), "did you mean darcy?"),
+        (("suite=darcy", "size=huge"), "suite darcy has no size 'huge'"),
+        (("suite=darcy", "run=false", "models=[tfn]"), "models are ['tfn'], expected some of"),
+        (("suite=darcy", "run=false", "model_folder=none"), "model_folder none is not there"),
+    ],
+)
+def test_what_is_not_there_is_a_usage_error(pdesolve, arguments, words):
+    done = pdesolve("benchmark", *arguments)
+    assert done.code == 2
+    assert words in done.err
