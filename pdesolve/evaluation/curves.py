@@ -130,7 +130,7 @@ def loss_curves(history: Sequence[Mapping[str, float | None]]) -> "Figure":
         known = np.isfinite(values)
         marker = "." if len(history) <= 60 else ""
         axes.plot(
-            epochs[known], values[known], marker, ls="-", color=colour, label=_curve_label(name)
+            epochs[known], values[known], marker=marker, color=colour, label=_curve_label(name)
         )
         if name.startswith("valid/") and known.any():
             best = int(np.nanargmin(values))

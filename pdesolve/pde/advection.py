@@ -62,6 +62,17 @@ class Advection:
         unit = [tuple(int(i == j) for i in range(dims + 1)) for j in range(dims + 1)]
         return dict(zip(unit, (1.0, *self.velocity), strict=True))
 
+    @property
+    def linear(self) -> dict[tuple[int, ...], float]:
+        """The linear part of u_t as {orders of space: coefficient}, which is all of it."""
+        dims = len(self.velocity)
+        return {tuple(int(i == j) for i in range(dims)): -c for j, c in enumerate(self.velocity)}
+
+    def substeps(self, state: Float[Tensor, "b *grid"], dt: float, *, grid: Grid) -> int:
+        """Return 1: `step` is exact."""
+        del state, dt, grid
+        return 1
+
     def random_inputs(
         self, grid: Grid, generators: Sequence[torch.Generator]
     ) -> dict[str, Float[Tensor, "b *grid"]]:

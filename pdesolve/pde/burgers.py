@@ -98,10 +98,21 @@ class Burgers1d:
             return flux_divergence * torch.fft.rfft(torch.fft.irfft(v, n=n) ** 2)
 
         v = kept * torch.fft.rfft(state)
-        advance = exponential_rk4(-self.viscosity * kappa**2, dt / substeps, like=v)
+        advance = exponential_rk4(-self.viscosity * kappa**2, dt / max(substeps, 1), like=v)
         for _ in range(substeps):
             v = advance(v, nonlinear)
         return torch.fft.irfft(v, n=n)
+
+    @property
+    def linear(self) -> dict[tuple[int, ...], float]:
+        """The linear part of u_t as {orders of d/dx: coefficient}."""
+        return {(2,): self.viscosity}
+
+    def substeps(self, state: Float[Tensor, "*b n"], dt: float, *, grid: Grid) -> int:
+        """Return how many steps `step` needs: dt / substeps <= 2.8 / (κ_max max |u|)."""
+        largest = 2 * math.pi / 3 / grid.spacing[0]
+        speed = float(state.detach().abs().nan_to_num(0.0, 0.0, 0.0).max())
+        return max(1, math.ceil(dt * speed * largest / 2.8))
 
     @torch.no_grad()
     def solve(

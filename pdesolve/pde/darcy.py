@@ -291,6 +291,35 @@ class Darcy:
         weight = sum(1 / h**2 for h in grid.spacing)
         return known * outflow - f + (1 - known) * weight * coefficient * solution
 
+    @torch.no_grad()
+    def correction(
+        self,
+        solution: Float[Tensor, "b n m"],
+        *,
+        coefficient: Float[Tensor, "b n m"],
+        grid: Grid,
+        source: Float[Tensor, "#b n m"] | None = None,
+        mask: Float[Tensor, "b n m"] | None = None,
+        tolerance: float = 1e-2,
+    ) -> Float[Tensor, "b n m"]:
+        """Return e such that u + e solves the scheme of `solve`, up to a share `tolerance`.
+
+        -div_h(a grad_h e) = f + div_h(a grad_h u) by the same iterations, of which a tolerance of
+        1e-2 takes about a fourth. Where u should be zero e is -u. Errors as in `solve`.
+        """
+        imbalance = self.flux_residual(
+            solution, coefficient=coefficient, grid=grid, source=source, mask=mask
+        )
+        region = _region(mask, solution, grid)
+        known = torch.ones_like(solution) if region is None else region.to(solution)
+        if grid.placement == "node":
+            known = pad(_unknowns(known, grid), _WALLS)
+        found = self.solve(
+            coefficient=coefficient, source=-known * imbalance, mask=mask, grid=grid,
+            tolerance=tolerance,
+        )  # fmt: skip
+        return known * found.value[:, 0] - (1 - known) * solution
+
     def relative_residual(
         self,
         solution: Float[Tensor, "b n m"],

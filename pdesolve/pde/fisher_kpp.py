@@ -171,7 +171,7 @@ class FisherKPP:
         length = n * grid.spacing[0]
         (kappa,) = fourier.wavenumbers((n,), (length,), dtype=torch.float64, device=state.device)
         v = torch.fft.rfft(extended)
-        advance = exponential_rk4(-self.diffusivity * kappa**2, dt / substeps, like=v)
+        advance = exponential_rk4(-self.diffusivity * kappa**2, dt / max(substeps, 1), like=v)
 
         def nonlinear(w: Tensor) -> Tensor:
             return torch.fft.rfft(self.reaction(torch.fft.irfft(w, n=n), **parameters))
@@ -179,6 +179,24 @@ class FisherKPP:
         for _ in range(substeps):
             v = advance(v, nonlinear)
         return torch.fft.irfft(v, n=n)[:, : grid.shape[0]]
+
+    @property
+    def linear(self) -> dict[tuple[int, ...], float]:
+        """The diffusion of u_t as {orders of d/dx: coefficient}."""
+        return {(2,): self.diffusivity}
+
+    def substeps(
+        self, state: Float[Tensor, "b n"], dt: float, *, grid: Grid, **parameters: Tensor
+    ) -> int:
+        """Return how many steps `step` needs: dt / substeps <= 1 / max |R'(u)|."""
+        del grid
+
+        def reaction(density: Tensor) -> Tensor:
+            return self.reaction(density, **parameters)
+
+        density = state.detach()
+        slope = torch.func.jvp(reaction, (density,), (torch.ones_like(density),))[1]
+        return max(1, math.ceil(dt * float(slope.abs().nan_to_num(0.0, 0.0, 0.0).max())))
 
     @torch.no_grad()
     def solve(

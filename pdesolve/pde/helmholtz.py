@@ -151,6 +151,19 @@ class Helmholtz2d:
             "frequency is an eigenvalue of the box",
         ).checked(raise_on_failure=raise_on_failure)
 
+    def correction(
+        self,
+        solution: Float[Tensor, "b n m"],
+        *,
+        coefficient: Float[Tensor, "b n m"],
+        boundary: Float[Tensor, "b n m"],
+        grid: Grid,
+        source: Float[Tensor, "b n m"] | None = None,
+    ) -> Float[Tensor, "b n m"]:
+        """Return what is missing from a field to the solution; `solve` is direct, so all of it."""
+        found = self.solve(coefficient=coefficient, boundary=boundary, source=source, grid=grid)
+        return found.value[:, 0] - solution
+
     def relative_residual(
         self,
         solution: Float[Tensor, "b n m"],

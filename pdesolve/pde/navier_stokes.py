@@ -306,10 +306,47 @@ class NavierStokes2d:
         transport = _transport(grid, state.dtype, state.device)
         tendency = transport.tendency(self._force(forcing, grid, transport))
         w = transport.spectrum(state)
-        advance = _cached_step(self, scheme, dt / substeps, transport)
+        advance = _cached_step(self, scheme, dt / max(substeps, 1), transport)
         for _ in range(substeps):
             w = advance(w, tendency)
         return transport.field(w)
+
+    def tendency(
+        self,
+        state: Float[Tensor, "*b n m"],
+        *,
+        grid: Grid,
+        forcing: Float[Tensor, "*#b n m"] | None = None,
+    ) -> Float[Tensor, "*b n m"]:
+        """Return ω_t = ν Δω - damping ω - u·∇ω + f of a state, free of aliasing; differentiable.
+
+        The modes that `step` drops are left out. Errors as in `step`.
+        """
+        _check_grid(grid)
+        _check_field("state", state, grid)
+        transport = _transport(grid, state.dtype, state.device)
+        w = transport.spectrum(state)
+        moved = transport.tendency(self._force(forcing, grid, transport))(w)
+        return transport.field(moved + _linear(self, transport) * w)
+
+    @torch.no_grad()
+    def substeps(
+        self,
+        state: Float[Tensor, "*b n m"],
+        dt: float,
+        *,
+        grid: Grid,
+        forcing: Float[Tensor, "*#b n m"] | None = None,
+    ) -> int:
+        """Return how many steps `step` needs for the time dt from any of the states.
+
+        dt / substeps <= 2.8 / (κ_max max(|u| + |v|)),   with what a given f adds to u and v
+        """
+        transport = _transport(grid, state.dtype, state.device)
+        speed = transport.speed(transport.spectrum(state)).nan_to_num(0.0, 0.0, 0.0).max()
+        if forcing is not None:
+            speed = speed + dt * transport.speed(transport.spectrum(forcing)).max()
+        return max(1, math.ceil(dt * float(speed) * transport.largest_wavenumber / 2.8))
 
     @torch.no_grad()
     def solve(

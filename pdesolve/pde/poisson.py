@@ -124,6 +124,12 @@ class Poisson:
             "use a coarser grid or a larger tolerance",
         ).checked(raise_on_failure=raise_on_failure)
 
+    def correction(
+        self, solution: Float[Tensor, "b *grid"], *, source: Float[Tensor, "b *grid"], grid: Grid
+    ) -> Float[Tensor, "b *grid"]:
+        """Return what is missing from a field to the solution; `solve` is direct, so all of it."""
+        return self.solve(source=source, grid=grid).value[:, 0] - solution
+
     def relative_residual(
         self, solution: Float[Tensor, "b *grid"], *, source: Float[Tensor, "b *grid"], grid: Grid
     ) -> Float[Tensor, " b"]:

@@ -1,0 +1,322 @@
+"""A prediction judged and corrected by the equation itself, without labels."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..grid import Grid
+from ..layers.correction import last_spectral
+from ..ops import fourier
+from ..solution import Solution
+from .evolution import Evolution, coarse_shape
+from .steady import Steady
+from .sweep import Iterate, Swept, judged, sweep
+from .tune import FreeField, LastLayer, LayerBehind, Trial, Tuning, tune
+
+Method = Literal["estimate", "sweep", "tune"]
+
+# After a descent on an estimate that estimate is too small, by up to so much.
+_OPTIMISM = 1.5
+_MOST_SWEEPS = 9
+_TUNING_STEPS = 30
+
+
+def refine(
+    prediction: Float[Tensor, "b ..."],
+    equation: Any,
+    *,
+    grid: Grid,
+    history: Float[Tensor, "..."] | None = None,
+    step: float | None = None,
+    given: Mapping[str, Tensor] | None = None,
+    method: Method = "sweep",
+    tolerance: float | None = None,
+    iterations: int | None = None,
+    coarse: float | None = 0.5,
+    block: int | None = None,
+    tuning: Tuning | None = None,
+    model: nn.Module | None = None,
+    inputs: Float[Tensor, "..."] | None = None,
+) -> Solution:
+    """Return a prediction with its estimated error, and refined by the equation's own residual.
+
+    A trajectory h_1 ... h_n that should continue a known state h_0 has the one-step defects
+    d_l = Φ(h_{l-1}) - h_l, Φ being the equation's solver over one step. Carried forward they are
+    the error of the prediction to first order, and their norm is an error bar:
+
+        e_l = G(h_{l-1} + e_{l-1}) - G(h_{l-1}) + d_l,     estimate = ‖e‖ / ‖h‖ over space and time
+
+    with G = Φ on a coarser grid, for the large scales, and the equation's linear part for the
+    others. A sweep adds e to h. A linear steady equation is asked for the solution of A e = f - A u
+    instead.
+
+        "estimate"  the error bar only
+        "sweep"     h <- h + e, more than once with a tolerance, mixed by Anderson's rule
+        "tune"      descent on ‖e‖, e carried by the linear part, over the parameters of `tuning`
+
+    The iterate of the smallest estimate is kept, and the prediction itself where none is smaller.
+
+    What no residual sees, and no estimate counts: an error of the known states, of the equation
+    and its parameters, and of the grid. Everything is relative to the discrete solution from the
+    last known state on that grid. Of the time steps of Φ the stats tell (`floor`). With an exact
+    known state the classical solver alone is as accurate and never slower on one core; this is
+    for many predictions in one batch, most of which are good enough.
+
+    Args:
+        prediction: one unknown, (b, 1, n, *grid) of an evolution or (b, 1, *grid) of a steady
+            equation; on another periodic grid than `grid` it is resampled.
+        equation: with `step` and `substeps`, or with `correction`: see `pdesolve.pde`.
+        grid: of the result, without time.
+        history: known states before the prediction, the last being h_0, on `grid`. None for a
+            steady equation.
+        step: time from a state to the next. None for a steady equation.
+        given: further fields and numbers by the names that the equation uses, such as forcing
+            or coefficient, (b, ...).
+        method: one of the table.
+        tolerance: of the estimate. Samples that are better already are returned as they are.
+        iterations: by default one sweep, nine at most with a tolerance, or thirty tuning steps.
+        coarse: share of the points per axis of the grid of G; 1 is G = Φ (between walls nothing
+            else is possible), None leaves out G: cheaper, and rough where advection rules.
+        block: refine so many steps at a time, each from the refined state before it.
+        tuning: what is tuned and how.
+        model: the operator that predicted, for parameters="last_layer".
+        inputs: what it predicted from, in its own dtype and layout.
+
+    Returns:
+        Solution with the refined prediction in its dtype; converged says whether the estimate is
+        within the tolerance, or finite without one. Stats, each (b,): estimate and residual
+        (H^-1 norm of d / step, or the relative one of a steady equation) after, and before under
+        `estimate/before`, `residual/before`; `estimate/slices`, `estimate/slices/before` (b, n);
+        iterations; accepted, 1 where the result is not the prediction itself; floor, the error
+        that the time steps of Φ leave.
+
+    Raises:
+        ValueError: shapes, or options that the equation cannot serve.
+    """
+    _check(prediction, equation, grid, history, step, method)
+    given = {name: _double(value) for name, value in (given or {}).items()}
+    if history is None or step is None:
+        error_model: Any = Steady(equation, grid, given)
+        states = _double(prediction)
+    else:
+        share = None if coarse is None else coarse_shape(grid, coarse)
+        if not all(grid.periodic) and share is not None:
+            share = grid.shape
+        anchor = _double(history)[:, 0, -1]
+        error_model = Evolution(equation, grid, step, anchor, given, share)
+        states = _on(grid, _double(prediction))[:, 0]
+        error_model = error_model.stable(states)
+    with torch.no_grad():
+        kept = error_model.kept(states)
+    if method == "estimate":
+        with torch.no_grad():
+            start = judged(error_model, kept)
+        none = torch.zeros(len(states), dtype=torch.int64, device=states.device)
+        return _solution(prediction, states, error_model, Swept(start, start, none), tolerance)
+    if method == "tune":
+        swept = _tuned(
+            error_model, kept, tuning or Tuning(), iterations or _TUNING_STEPS, tolerance,
+            _double(history)[:, 0] if history is not None else kept, model, inputs,
+        )  # fmt: skip
+    else:
+        most = iterations or (1 if tolerance is None else _MOST_SWEEPS)
+        with torch.no_grad():
+            swept = _swept(error_model, kept, block, tolerance=tolerance, iterations=most)
+    if isinstance(error_model, Evolution) and error_model.coarse is None:
+        best = swept.best
+        optimistic = replace(
+            best, estimate=_OPTIMISM * best.estimate, slices=_OPTIMISM * best.slices
+        )
+        swept = replace(swept, best=optimistic)
+    return _solution(prediction, states, error_model, swept, tolerance)
+
+
+def _swept(
+    model: Any, states: Tensor, block: int | None, *, tolerance: float | None, iterations: int
+) -> Swept:
+    if block is None or not isinstance(model, Evolution) or block >= states.shape[1]:
+        return sweep(model, states, tolerance=tolerance, iterations=iterations)
+    start, own = judged(model, states), model
+    refined, most = [], torch.zeros(len(states), dtype=torch.int64, device=states.device)
+    for part in states.split(block, 1):
+        memory = 0 if part.shape[1] <= iterations else None
+        found = sweep(own, part, tolerance=tolerance, iterations=iterations, memory=memory)
+        refined.append(found.best.states)
+        most = torch.maximum(most, found.iterations)
+        own = own.after(refined[-1][:, -1])
+    new = judged(model, torch.cat(refined, 1))
+    better = (new.estimate < start.estimate).nonzero()[:, 0]
+    return Swept(start, start.replaced(better, new.rows(better)), most)
+
+
+def _tuned(
+    error_model: Any,
+    states: Tensor,
+    tuning: Tuning,
+    iterations: int,
+    tolerance: float | None,
+    known: Tensor,
+    model: nn.Module | None,
+    inputs: Tensor | None,
+) -> Swept:
+    if not isinstance(error_model, Evolution):
+        raise ValueError(
+            'method is "tune" for a steady equation, expected "sweep" or "estimate": one sweep '
+            "solves for the whole error there"
+        )
+    frozen = None
+    if tuning.parameters == "last_layer":
+        if model is None or inputs is None:
+            raise ValueError(
+                'parameters is "last_layer" without model and inputs, expected both: pass '
+                "refine(..., model=operator, inputs=x)"
+            )
+        frozen = copy.deepcopy(model).double().eval().requires_grad_(False)
+    found = []
+    for i in range(len(states)):
+        row = torch.tensor([i], device=states.device)
+        own = error_model.rows(row)
+        trial: Trial
+        if frozen is not None and inputs is not None:
+            trial = _last_layer(frozen, _double(inputs[row]), states[row].shape, tuning)
+        elif tuning.parameters == "layer":
+            trial = LayerBehind(own.anchor, states[row], tuning.time_modes)
+        else:
+            trial = FreeField(states[row])
+        found.append(
+            tune(own, trial, tuning=tuning, iterations=iterations, tolerance=tolerance,
+                 known=known[row])
+        )  # fmt: skip
+    start, best = (
+        Iterate(*(torch.cat([getattr(getattr(one, part), name) for one in found])
+                  for name in ("states", "defects", "errors", "estimate", "slices")))
+        for part in ("start", "best")
+    )  # fmt: skip
+    return Swept(start, best, torch.cat([one.iterations for one in found]))
+
+
+def _last_layer(model: nn.Module, x: Tensor, shape: torch.Size, tuning: Tuning) -> LastLayer:
+    if hasattr(model, "latent") and hasattr(model, "output"):
+        with torch.no_grad():
+            latent = model.latent(x)  # pyright: ignore
+        return LastLayer(
+            lambda: model.output(latent, x, shape[1]).reshape(shape),  # pyright: ignore
+            last_spectral(model), tuning.time_modes,
+        )  # fmt: skip
+    return LastLayer(lambda: model(x).reshape(shape), last_spectral(model), tuning.time_modes)
+
+
+@torch.no_grad()
+def _solution(
+    prediction: Tensor, states: Tensor, model: Any, swept: Swept, tolerance: float | None
+) -> Solution:
+    start, best = swept.start, swept.best
+    accepted = (best.states != start.states).flatten(1).any(1)
+    if isinstance(model, Evolution):
+        # What the equation does not represent stays in a prediction that is returned untouched.
+        value = torch.where(_spread(accepted, states), best.states, states)[:, None]
+        floor = model.floor(best.states)
+    else:
+        value, floor = torch.where(_spread(accepted, states), best.states, states), None
+    converged = best.estimate.isfinite()
+    if tolerance is not None:
+        converged = best.estimate <= tolerance
+    stats = {
+        "estimate": best.estimate,
+        "estimate/before": start.estimate,
+        "estimate/slices": best.slices,
+        "estimate/slices/before": start.slices,
+        "residual": model.residual(best.states, best.defects),
+        "residual/before": model.residual(start.states, start.defects),
+        "iterations": swept.iterations,
+        "accepted": accepted.to(torch.int64),
+    }
+    if floor is not None:
+        stats["floor"] = floor
+    return Solution(value.to(prediction.dtype), model.grid, converged, stats,
+                    _message(best, converged, tolerance))  # fmt: skip
+
+
+def _message(best: Iterate, converged: Tensor, tolerance: float | None) -> str:
+    if bool(converged.all()):
+        return "converged"
+    if tolerance is None:
+        return "an estimate is not finite: the prediction is too wild for the equation's steps"
+    return (
+        f"estimated errors up to {float(best.estimate.max()):.1e} where {tolerance:.1e} was asked: "
+        "allow more iterations, a larger share `coarse`, or solve these samples classically"
+    )
+
+
+def _check(
+    prediction: Tensor,
+    equation: Any,
+    grid: Grid,
+    history: Tensor | None,
+    step: float | None,
+    method: str,
+) -> None:
+    if method not in ("estimate", "sweep", "tune"):
+        raise ValueError(f'method is {method!r}, expected "estimate", "sweep" or "tune"')
+    name = type(equation).__name__
+    evolves = hasattr(equation, "step") and hasattr(equation, "substeps")
+    if not evolves and not hasattr(equation, "correction"):
+        raise ValueError(
+            f"equation {name} has neither step and substeps nor correction, expected one of the "
+            "two: NavierStokes2d, Burgers1d, AllenCahn, Advection, FisherKPP, Darcy, Poisson or "
+            "Helmholtz2d have"
+        )
+    if evolves != (history is not None and step is not None):
+        wanted = "history and step" if evolves else "no history and no step"
+        raise ValueError(
+            f"history {'was' if history is not None else 'was not'} given and step is {step} for "
+            f"{name}, expected {wanted}: it {'evolves' if evolves else 'is steady'}"
+        )
+    axes = grid.dims + (3 if evolves else 2)
+    if prediction.ndim != axes or prediction.shape[1] != 1:
+        layout = "(b, 1, t, *grid)" if evolves else "(b, 1, *grid)"
+        raise ValueError(
+            f"prediction has shape {tuple(prediction.shape)}, expected {layout} with "
+            f"{grid.dims} grid axes: one unknown, time before space"
+        )
+    if not evolves and tuple(prediction.shape[2:]) != grid.shape:
+        raise ValueError(
+            f"prediction lies on {tuple(prediction.shape[2:])} points, expected {grid.shape}"
+        )
+    if history is not None:
+        if history.ndim != axes or tuple(history.shape[3:]) != grid.shape:
+            raise ValueError(
+                f"history has shape {tuple(history.shape)}, expected (b, 1, t, *grid) with grid "
+                f"{grid.shape}: the known states, the last being where the prediction starts"
+            )
+        if len(history) != len(prediction):
+            raise ValueError(
+                f"history has {len(history)} samples and prediction {len(prediction)}, expected "
+                "as many"
+            )
+
+
+def _on(grid: Grid, prediction: Tensor) -> Tensor:
+    """Return a prediction on a grid: with more points its new modes are zero."""
+    shape = tuple(prediction.shape[3:])
+    if shape == grid.shape:
+        return prediction
+    if not all(grid.periodic):
+        raise ValueError(
+            f"prediction lies on {shape} points, expected {grid.shape}: only periodic fields are "
+            "resampled"
+        )
+    return fourier.resample(prediction, grid.shape)
+
+
+def _spread(rows: Tensor, like: Tensor) -> Tensor:
+    return rows.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def _double(value: Tensor) -> Tensor:
+    return value.double() if value.is_floating_point() else value
