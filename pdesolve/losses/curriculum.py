@@ -16,8 +16,8 @@ class SobolevCurriculum:
     """Relative H^s error of an order s that is a function of the epoch.
 
     The orders stand at equal distances from the first epoch to the last, and between two of them
-    s moves in a straight line; with `stages` each holds for an equal share of the epochs. An epoch
-    has one order throughout, so a run that is resumed goes on as it would have.
+    s moves in a straight line; an order that is given twice stays for as long. An epoch has one
+    order throughout, so a run that is resumed goes on as it would have.
 
     Outside of training, where there is no epoch, it is the error of the last order.
 
@@ -25,8 +25,6 @@ class SobolevCurriculum:
         orders: orders in their course, one or more. Good values: (1, 0), gradients first, for a
             small H^1 error at the L^2 error of order 0; (-1, 0), large scales first.
         homogeneous: see `Sobolev`.
-        stages: jump from order to order. On grids that are not periodic throughout the orders
-            are 0 and 1, and nothing lies between.
 
     Raises:
         ValueError: no order.
@@ -34,7 +32,6 @@ class SobolevCurriculum:
 
     orders: Sequence[float]
     homogeneous: bool = False
-    stages: bool = False
 
     def __post_init__(self):
         if not self.orders:
@@ -45,12 +42,10 @@ class SobolevCurriculum:
 
         >>> [SobolevCurriculum((1, 0)).at(epoch, 5).order for epoch in range(5)]
         [1.0, 0.75, 0.5, 0.25, 0.0]
-        >>> [SobolevCurriculum((1, 0), stages=True).at(epoch, 5).order for epoch in range(5)]
-        [1, 1, 1, 0, 0]
         """
         last = len(self.orders) - 1
-        if self.stages or last == 0:
-            return self._of(self.orders[min(last, epoch * (last + 1) // epochs)])
+        if last == 0:
+            return self._of(self.orders[0])
         place = last * epoch / max(epochs - 1, 1)
         before = min(int(place), last - 1)
         share = place - before

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..grid import Grid
 from ..ops import norms
+from ..ops.mirror import mirrored
 from .loss import Field, Mask
 
 
@@ -16,19 +17,20 @@ class Sobolev:
 
         ‖prediction - target‖_s / ‖target‖_s
 
-    On a grid that is periodic on every axis the norm is spectral and the order any real number
-    (`ops.norms.sobolev`); otherwise the order is 0 or 1 and finite differences serve
-    (`ops.norms.h1_difference`). Lengths are those of the grid: they set how much derivatives
-    weigh against values. A zero target counts by its absolute error. Axes between the channels
-    and the grid, such as the times of space-time fields on a grid of space, count as channels.
+    The order is any real number. On a grid that is periodic on every axis the norm is spectral
+    (`ops.norms.sobolev`). Between walls order 1 is that of finite differences
+    (`ops.norms.h1_difference`), and other orders are those of the cosine series of the fields
+    (`ops.mirror`). Lengths are those of the grid: they set how much derivatives weigh against
+    values. A zero target counts by its absolute error. Axes between the channels and the grid,
+    such as the times of space-time fields on a grid of space, count as channels.
 
     Args:
         order: s; 1 asks for gradients too, -1 forgives small scales.
         homogeneous: measure derivatives alone; a wrong mean then goes unseen.
 
     Raises:
-        ValueError: no grid, a grid that does not fit the fields, an order that the grid does not
-            allow, or a mask: differences and transforms would reach across the domain's edge.
+        ValueError: no grid, a grid that does not fit the fields, or a mask: differences and
+            transforms would reach across the domain's edge.
 
     Source: H^1 training as in Kossaifi et al. 2023, arXiv 2310.00120, whose published code
     normalises lengths to 1 and sums over samples and channels; here lengths are physical and
@@ -72,7 +74,10 @@ class Sobolev:
             return norms.sobolev(u, self.order, grid.lengths, homogeneous=self.homogeneous)
         if self.order == 1:
             return norms.h1_difference(u, grid, homogeneous=self.homogeneous)
-        return norms.root_mean_square(u)
+        if self.order == 0 and not self.homogeneous:
+            return norms.root_mean_square(u)
+        extended, lengths = mirrored(u, grid)
+        return norms.sobolev(extended, self.order, lengths, homogeneous=self.homogeneous)
 
     def _checked(self, grid: Grid | None, target: Tensor) -> Grid:
         if grid is None:
@@ -85,11 +90,5 @@ class Sobolev:
             raise ValueError(
                 f"grid has shape {grid.shape}, expected {found} as the fields: "
                 f"pass the grid on which they lie"
-            )
-        allowed = (1,) if self.homogeneous else (0, 1)
-        if not all(grid.periodic) and self.order not in allowed:
-            raise ValueError(
-                f"order is {self.order} on a grid with periodic={grid.periodic}, expected one of "
-                f"{allowed} (homogeneous={self.homogeneous}): other orders need every axis periodic"
             )
         return grid

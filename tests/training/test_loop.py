@@ -62,7 +62,7 @@ def test_interrupted_run_resumes_bit_for_bit(tiny, device, tmp_path, steps, ema_
 @pytest.mark.parametrize("steps", [3, 5, 8])
 def test_a_run_whose_loss_changes_resumes_bit_for_bit(tiny, tmp_path, steps):
     def run(folder, stop=None, orders=(1, 0)):
-        model, loss = tiny.TinyModel(), SobolevCurriculum(orders, stages=True)
+        model, loss = tiny.TinyModel(), SobolevCurriculum(orders)
         fit(model, tiny.tiny_set(), folder=folder, settings=SHORT, loss=loss, stop=stop)
         return logged(folder)
 
