@@ -54,7 +54,7 @@ class STFNO(nn.Module):
         modes: kept modes of time and of each axis of space, (t, x) or (t, x, y), both signs
             counted. Time is the axis of which half is stored: t // 2 + 1 frequencies k >= 0.
             Published: (8, 24, 24) and (8, 64, 64), there called 5 and 12 or 32 a corner.
-        width: channels inside, >= 4.
+        width: channels inside, at least one an axis of space-time.
         fields: components of a frame, such as 2 for a velocity.
         latent_steps: frames inside.
         layers: spectral convolutions before Q.
@@ -70,6 +70,8 @@ class STFNO(nn.Module):
 
     Raises:
         ValueError: sizes or options that do not fit, with the way out.
+
+    Fails when: space has walls; every layer takes fields as periodic.
 
     Source: Cao et al. 2024, arXiv 2405.17211, and its public code. There transforms of time carry
     the number of frames into the amplitude, x must have at least `latent_steps` frames, and the
@@ -131,7 +133,8 @@ class STFNO(nn.Module):
             output_steps: frames wanted; None is as many as `out_channels` has.
 
         Raises:
-            ValueError: axes or channels of x are not this operator's, or a condition is given.
+            ValueError: axes or channels of x are not this operator's, no step is wanted, or a
+                condition is given.
         """
         if condition is not None:
             raise ValueError(
@@ -181,6 +184,10 @@ class STFNO(nn.Module):
             output_steps: see `forward`.
         """
         steps = self.output_steps if output_steps is None else output_steps
+        if steps < 1:
+            raise ValueError(
+                f"output_steps is {steps}, expected >= 1: leave it out for {self.output_steps}"
+            )
         last = self.space_time(x)[:, :, -1:]
         window = torch.cat([last, z], 2)
         given = window.shape[2]

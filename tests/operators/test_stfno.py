@@ -116,6 +116,12 @@ def test_a_projected_velocity_has_no_divergence():
     torch.testing.assert_close(divergence, torch.zeros_like(u), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("steps", [0, -1])
+def test_no_output_steps_are_refused(steps):
+    with pytest.raises(ValueError, match=f"output_steps is {steps}, expected >= 1"):
+        built(2, 2, (4, 4, 4), 4, layers=1)(frames(1, 2, 6, 6), output_steps=steps)
+
+
 def test_operator_works_on_a_line_and_with_products_as_positions():
     model = built(3, 2, (4, 6), 4, layers=2, positions="products")
     assert model(frames(2, 3, 9)).shape == (2, 2, 9)
