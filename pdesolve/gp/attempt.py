@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from .expansion import Expansion
 from .features import Bands
+from .slabs import Solved
 
 # Score below which nothing better is looked for.
 GOOD = 1e-9
@@ -22,14 +22,16 @@ class Attempt:
         boundary: misfit of the boundary data, relative to the solution.
         cutoff: share of the largest singular value below which directions are left out; 0 where
             none are.
+        contracted: whether the iteration of a nonlinear problem came to its end.
     """
 
     name: str
-    expansion: Expansion
+    expansion: Solved
     bands: tuple[Bands, ...]
     residual: float
     boundary: float
     cutoff: float = 0.0
+    contracted: bool = True
 
     @property
     def score(self) -> float:
@@ -41,7 +43,7 @@ class Attempt:
         """Return a line of the table of candidates."""
         return {
             "prior": self.name,
-            "functions": " x ".join(map(str, self.expansion.core.shape)),
+            "functions": self.expansion.functions,
             "cutoff": self.cutoff,
             "residual": self.residual,
             "boundary": self.boundary,

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .axis import Axis
-from .known import Given, Interpolant, field_values
+from .known import Field, Given, Interpolant, field_values
 
 End = Literal["low", "high"]
 Face = tuple[int, End]
@@ -83,9 +83,9 @@ class Functional:
         """Return the value on the face, at the points of the other axes."""
         at = points[0].new_tensor([self.position])
         places = [at if j == self.axis else x for j, x in enumerate(points)]
-        if isinstance(self.value, Interpolant):
+        if isinstance(self.value, Field):
             others = [x for j, x in enumerate(points) if j != self.axis]
-            return self.value.values((0,) * len(others), others)
+            return self.value.at((0,) * len(others), others)
         return field_values(self.value, (0,) * len(places), places).squeeze(self.axis)
 
     @property

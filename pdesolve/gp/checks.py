@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from .axis import Axis
-from .expansion import Expansion
 from .jet import Orders
 from .problem import Problem
+from .slabs import Slabs, Solved
 from .snapshots import snapshots
 from .spectrum import pursue
 from .tensor_basis import Form, OrthonormalBasis
@@ -78,7 +78,7 @@ def under_resolved(problem: Problem) -> str:
     return ""
 
 
-def indefinite(problem: Problem, expansion: Expansion) -> str:
+def indefinite(problem: Problem, expansion: Solved) -> str:
     """Return that the linearisation at a solution has eigenvalues of both signs, "" if not.
 
     Then a nonlinear problem with data on all faces may have several solutions. In two and three
@@ -86,7 +86,7 @@ def indefinite(problem: Problem, expansion: Expansion) -> str:
     """
     ends = [len({f.position for f in problem.functionals if f.axis == j})
             for j, axis in enumerate(problem.axes) if not axis.periodic]  # fmt: skip
-    if problem.linear or any(count < 2 for count in ends):
+    if isinstance(expansion, Slabs) or problem.linear or any(count < 2 for count in ends):
         return ""
     coefficients = _coefficients(problem, expansion)
     values = torch.zeros((), dtype=torch.float64, device=problem.device)
@@ -104,7 +104,7 @@ def indefinite(problem: Problem, expansion: Expansion) -> str:
     )
 
 
-def _coefficients(problem: Problem, expansion: Expansion) -> dict[Orders, Tensor]:
+def _coefficients(problem: Problem, expansion: Solved) -> dict[Orders, Tensor]:
     """Return the linearisation: fields on a fine grid of one dimension, means of several."""
     points = _fine(problem, 0) if len(problem.axes) == 1 else None
     fields = [
@@ -118,7 +118,7 @@ def _coefficients(problem: Problem, expansion: Expansion) -> dict[Orders, Tensor
 
 
 def _eigenvalues(
-    problem: Problem, expansion: Expansion, j: int, coefficients: dict[int, Tensor]
+    problem: Problem, expansion: Solved, j: int, coefficients: dict[int, Tensor]
 ) -> Tensor:
     """Return those of the symmetric part of Σ c ∂ⁿ among functions without boundary data."""
     axis, basis = problem.axes[j], expansion.bases[j]

@@ -42,6 +42,11 @@ class Expansion:
     bases: Sequence[Basis]
     core: Float[Tensor, "*r"]
 
+    @property
+    def functions(self) -> str:
+        """How many functions each axis has, for a reader."""
+        return " x ".join(map(str, self.core.shape))
+
     def __call__(
         self, points: Sequence[Float[Tensor, "_"]], orders: Sequence[int] | None = None
     ) -> Float[Tensor, "*n"]:

@@ -1,7 +1,7 @@
 """Fields that are given, at any points and with their derivatives."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -49,7 +49,7 @@ class Interpolant:
             coefficients = mode_product(right[kept].T, scaled, j - len(axes))
         self._coefficients = coefficients
 
-    def values(self, orders: tuple[int, ...], points: Sequence[Tensor]) -> Tensor:
+    def at(self, orders: tuple[int, ...], points: Sequence[Tensor]) -> Tensor:
         """Return a derivative on the tensor product of the points; stored values on the nodes."""
         at_nodes = all(
             len(x) == len(a.nodes) and bool(torch.equal(x, a.nodes))
@@ -63,8 +63,17 @@ class Interpolant:
         return result
 
 
+@runtime_checkable
+class Field(Protocol):
+    """What tells its values and derivatives on any tensor product, such as `Interpolant`."""
+
+    def at(self, orders: tuple[int, ...], points: Sequence[Tensor]) -> Tensor:
+        """Return a derivative on the tensor product of the points."""
+        ...
+
+
 # A number, values on the nodes, or a function of the coordinates.
-Given = float | Tensor | Interpolant | Callable[..., Tensor]
+Given = float | Tensor | Field | Callable[..., Tensor]
 
 
 def known_values(
@@ -92,8 +101,8 @@ def field_values(
     shape = tuple(len(x) for x in points)
     if isinstance(field, int | float):
         return points[0].new_full(shape, 0.0 if any(orders) else float(field))
-    if isinstance(field, Interpolant):
-        return field.values(orders, points)
+    if isinstance(field, Field):
+        return field.at(orders, points)
     assert callable(field)
     mesh = [
         x.reshape([-1 if i == j else 1 for i in range(len(shape))]) for j, x in enumerate(points)

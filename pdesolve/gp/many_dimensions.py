@@ -1,19 +1,27 @@
 """Problems in two and three dimensions: candidates, and the best one by its residual."""
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import product
 
 from .attempt import GOOD, Attempt
 from .axis import Axis
 from .dispersion import dispersion_lines
+from .expansion import Expansion
 from .features import Bands, merged
 from .kronecker_form import KroneckerForm
 from .misfit import misfits
 from .nonlinear import solve_newton, solve_separable
 from .problem import Problem
+from .slabs import LEAST, is_evolution, march
 from .snapshots import snapshots
 from .spectrum import Spectrum, pursue
-from .tensor_basis import OrthonormalBasis, TestSpace, automatic_test_spaces
+from .tensor_basis import (
+    OrthonormalBasis,
+    TestSpace,
+    automatic_test_spaces,
+    other_test_spaces,
+)
 
 _WIDTHS = (4.0, 2.0, 8.0)
 _FULL = 0.8
@@ -23,35 +31,89 @@ _RANK, _EVOLUTION_RANK = 0.8, 0.65
 _LADDER = (0.25, 0.4, 0.55)
 _GROWTH = 1.5
 _BAD = 1e-6
+# A slab that is so many times worse than the first one is looked at more closely.
+_AS_GOOD = 10.0
 # A residual below it is rounding for a solve on a grid, which ranks nothing.
 PERFECT = 1e-10
 
 
 def solve_many_dimensions(problem: Problem) -> tuple[Attempt, list[Attempt]]:
-    """Return the best solution and all that were tried, with as few of them as do."""
+    """Return the best solution and all that were tried, with as few of them as do.
+
+    Raises:
+        ValueError: the axes have too few nodes for the bands of any candidate.
+    """
     tried: list[Attempt] = []
-    best: Attempt | None = None
-    for stage in (_lines(problem), _ladder(problem)):
-        for attempt in stage:
+    stages = [_lines, _ladder] if problem.linear else [_lines, _ladder, _harder]
+    for stage in stages:
+        for attempt in stage(problem):
             tried.append(attempt)
-            if best is None or attempt.score < best.score:
-                best = attempt
             if attempt.score < PERFECT:
-                return best, tried
-        if best is not None and best.score < GOOD:
-            return best, tried
-        if best is not None:
+                return attempt, tried
+        best = min(tried, key=lambda attempt: attempt.score, default=None)
+        growing = best is not None and best.contracted and stage is not _harder
+        if best is not None and growing and not best.score < GOOD:
             for attempt in _grown(problem, best):
                 tried.append(attempt)
-                if attempt.score < best.score:
-                    best = attempt
+                best = min(best, attempt, key=lambda attempt: attempt.score)
                 if best.score < GOOD:
-                    return best, tried
-            if best.score < _BAD:
-                return best, tried
-    if best is None:
-        raise ValueError("no candidate fits")
-    return best, tried
+                    break
+        if best is not None and best.score < (GOOD if stage is _lines else _BAD):
+            return best, tried
+    if not tried:
+        raise ValueError(
+            f"grid has {problem.grid.shape} points, too few for a band of any candidate: refine it"
+        )
+    return min(tried, key=lambda attempt: attempt.score), tried
+
+
+def _harder(problem: Problem) -> Iterator[Attempt]:
+    """Yield what else there is for a nonlinear problem whose iteration does not contract."""
+    yield from _marched(problem) if is_evolution(problem) else ()
+
+
+def _marched(problem: Problem) -> Iterator[Attempt]:
+    """Yield the evolution in more and more slabs, while that helps."""
+    count, score = 2, math.inf
+    while len(problem.axes[0].nodes) // count >= LEAST:
+        slabs = march(problem, count, _SlabSolver())
+        if slabs is not None:
+            bands = tuple(((0.0, basis.top / (2 * math.pi)),) for basis in slabs.bases)
+            attempt = Attempt(f"{count} slabs", slabs, bands, *misfits(problem, slabs))
+            yield attempt
+            if not attempt.score < score:
+                return
+            score = attempt.score
+        count *= 2
+
+
+class _SlabSolver:
+    """Solves one slab after another, each first as the last one was."""
+
+    def __init__(self):
+        self._choice: tuple[float, ...] | None = None
+        self._score = 0.0
+
+    def __call__(self, problem: Problem) -> Expansion | None:
+        """Return the solution of a slab, None if no iteration contracts."""
+        choices = list(_shares(len(problem.axes)))
+        if self._choice is not None:
+            choices = [self._choice, *(c for c in choices if c != self._choice)]
+        found: dict[tuple[float, ...], Attempt] = {}
+        for choice in choices:
+            attempt = _of_shares(problem, choice)
+            if attempt is None or not attempt.contracted:
+                continue
+            found[choice] = attempt
+            if attempt.score < max(GOOD, _AS_GOOD * self._score):
+                break
+        if not found:
+            return None
+        self._choice = min(found, key=lambda choice: found[choice].score)
+        best = found[self._choice]
+        self._score = self._score or best.score
+        assert isinstance(best.expansion, Expansion)
+        return best.expansion
 
 
 def attempted(
@@ -62,8 +124,7 @@ def attempted(
         OrthonormalBasis.of(axis.features(b), axis)
         for axis, b in zip(problem.axes, bands, strict=True)
     ]
-    marched = "derivative" in _spaces(problem) and not problem.linear
-    limit = _EVOLUTION_RANK if marched else _RANK
+    limit = _RANK if problem.linear or not is_evolution(problem) else _EVOLUTION_RANK
     if any(b.rank > limit * len(a.nodes) for b, a in zip(bases, problem.axes, strict=True)):
         return None
     return solved_with(problem, name, bases, tuple(bands), spaces)
@@ -76,22 +137,34 @@ def solved_with(
     bands: tuple[Bands, ...] = (),
     spaces: Sequence[TestSpace] | None = None,
 ) -> Attempt:
-    """Return the solution in these bases."""
-    form = KroneckerForm(problem, bases, _spaces(problem) if spaces is None else spaces)
+    """Return the solution in these bases.
+
+    Without `spaces` the automatic ones, and others as long as a nonlinear iteration in them does
+    not contract.
+    """
+    own, d = automatic_test_spaces(problem.functionals, len(problem.axes)), len(problem.axes)
+    choices = [own if spaces is None else spaces]
+    if spaces is None and not problem.linear and "derivative" in own:
+        choices += other_test_spaces(problem.functionals, d)
     mixed = any(sum(n > 0 for n in orders) > 1 for orders in problem.jet.orders)
-    outcome = solve_separable(form) if problem.constant and not mixed else solve_newton(form)
-    expansion = form.expansion(outcome.core)
-    return Attempt(name, expansion, bands, *misfits(problem, expansion))
-
-
-def _spaces(problem: Problem) -> list[TestSpace]:
-    return automatic_test_spaces(problem.functionals, len(problem.axes))
+    tried = []
+    for choice in choices:
+        form = KroneckerForm(problem, bases, choice)
+        outcome = solve_separable(form) if problem.constant and not mixed else solve_newton(form)
+        expansion = form.expansion(outcome.core)
+        contracted = problem.linear or outcome.contracted
+        figures = misfits(problem, expansion)
+        tried.append(Attempt(name, expansion, bands, *figures, contracted=contracted))
+        if contracted:
+            return tried[-1]
+    return min(tried, key=lambda attempt: attempt.score)
 
 
 def _lines(problem: Problem) -> Iterator[Attempt]:
     data = snapshots(problem)
     seen: set[tuple[Bands, ...]] = set()
     for width in _WIDTHS:
+        contracted = []
         spectra = [
             pursue(d, axis, width=width) if d.shape[1] else _base(axis, width)
             for d, axis in zip(data, problem.axes, strict=True)
@@ -101,7 +174,10 @@ def _lines(problem: Problem) -> Iterator[Attempt]:
                 seen.add(bands)
                 attempt = attempted(problem, name, bands)
                 if attempt is not None:
+                    contracted.append(attempt.contracted)
                     yield attempt
+        if contracted and not any(contracted):
+            return
 
 
 def _candidates(
@@ -167,19 +243,24 @@ def _grown(problem: Problem, best: Attempt) -> Iterator[Attempt]:
 
 
 def _ladder(problem: Problem) -> Iterator[Attempt]:
-    """Yield full bands of given ranks with every test space."""
+    """Yield full bands of given ranks, those of a linear problem with every test space."""
     d = len(problem.axes)
-    # Constants have no derivative to be tested with: only where conditions hold them.
-    held = [any(f.axis == j for f in problem.functionals) for j in range(d)]
-    spaces: list[list[TestSpace]] = [
-        ["galerkin"] * d, ["derivative" if h else "galerkin" for h in held]
+    spaces = [None] if not problem.linear else [
+        automatic_test_spaces(problem.functionals, d), *other_test_spaces(problem.functionals, d)
     ]  # fmt: skip
     for choice in _shares(d):
-        bands = [((0.0, _top(s, a)),) for s, a in zip(choice, problem.axes, strict=True)]
         for space in spaces:
-            attempt = attempted(problem, f"ladder {choice} {space[0]}", bands, space)
+            attempt = _of_shares(problem, choice, space)
             if attempt is not None:
                 yield attempt
+
+
+def _of_shares(
+    problem: Problem, shares: tuple[float, ...], spaces: Sequence[TestSpace] | None = None
+) -> Attempt | None:
+    bands = [((0.0, _top(s, a)),) for s, a in zip(shares, problem.axes, strict=True)]
+    name = "full with " + " x ".join(f"{share:g}" for share in shares) + " functions a node"
+    return attempted(problem, name, bands, spaces)
 
 
 def _shares(dims: int) -> Iterator[tuple[float, ...]]:
@@ -189,5 +270,7 @@ def _shares(dims: int) -> Iterator[tuple[float, ...]]:
 
 def _top(share: float, axis: Axis) -> float:
     """Return where a full band ends that has so many functions for each node."""
-    # 2LF functions that a band can tell apart, and about 18 tails before rounding.
-    return max(4.0, (share * len(axis.nodes) - 18) / 2) / axis.length
+    # 2LF functions that a band can tell apart, and about 18 tails before rounding; below 4 bins
+    # fewer of these, 4LF + 3 functions in all.
+    rank = share * len(axis.nodes)
+    return max((rank - 18) / 2, min(4.0, (rank - 3) / 4), 0.5) / axis.length

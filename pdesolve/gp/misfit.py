@@ -5,8 +5,8 @@ import math
 import torch
 
 from .boundary import Functional
-from .expansion import Expansion
 from .problem import Problem
+from .slabs import Solved
 
 # Keeps a problem whose data are all zero from dividing by them.
 _TINY = 1e-300
@@ -14,7 +14,7 @@ _TINY = 1e-300
 _LOOKED_AT = 50
 
 
-def misfits(problem: Problem, expansion: Expansion) -> tuple[float, float]:
+def misfits(problem: Problem, expansion: Solved) -> tuple[float, float]:
     """Return the relative residual at the midpoints and the relative misfit of the boundary data.
 
     The residual is ‖R‖ over all midpoints, relative to the source or to the largest single term of
@@ -36,12 +36,12 @@ def misfits(problem: Problem, expansion: Expansion) -> tuple[float, float]:
     return math.sqrt(squared) / largest, worst / size
 
 
-def _size(problem: Problem, expansion: Expansion) -> float:
+def _size(problem: Problem, expansion: Solved) -> float:
     first, *others = problem.nodes
     return float(expansion([first[:: max(1, len(first) // _LOOKED_AT)], *others]).abs().max())
 
 
-def _trace_misfit(functional: Functional, problem: Problem, expansion: Expansion) -> float:
+def _trace_misfit(functional: Functional, problem: Problem, expansion: Solved) -> float:
     points = [axis.midpoints for axis in problem.axes]
     j = functional.axis
     at = list(points)

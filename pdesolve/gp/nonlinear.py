@@ -10,8 +10,15 @@ from ..ops.gmres import gmres
 from .kronecker_form import KroneckerForm
 
 _STEPS, _SMALLEST_DAMPING = 25, 1 / 32
-# A Newton iteration that has not brought its residual below this after so many steps is given up.
-_HOPELESS, _PATIENCE = 0.3, 5
+# A Newton iteration is given up that over so many steps has not brought its residual below this
+# share of what it was. On evolution equations it creeps until it has passed all of the time.
+_HOPELESS, _PATIENCE = 0.9, 4
+# A linear step that keeps more than this of its right-hand side is no Newton step.
+_USELESS = 0.1
+# Inner steps that are worth waiting for: the preconditioner fits, or it does not.
+_INNER, _INNER_LINEAR = 30, 60
+# A residual that fell by this belongs to a solution of the system; what is left is rounding.
+_CONTRACTED = 1e-6
 # Below this share of the start a residual that does not halve any more is rounding.
 _ROUNDING = 1e-8
 _REFINEMENTS = 3
@@ -31,6 +38,11 @@ class Outcome:
     core: Float[Tensor, "*r"]
     reduction: float
     steps: int
+
+    @property
+    def contracted(self) -> bool:
+        """Whether the core solves its system, whose solution may still be a poor one."""
+        return self.reduction <= _CONTRACTED
 
 
 def solve_separable(form: KroneckerForm) -> Outcome:
@@ -52,30 +64,36 @@ def solve_separable(form: KroneckerForm) -> Outcome:
     return Outcome(form.core(free), size / max(start, 1e-300), step + 1)
 
 
-def solve_newton(form: KroneckerForm) -> Outcome:
-    """Solve any equation by Newton steps from zero, each by GMRES on the exact linearisation."""
-    free = form.start()
+def solve_newton(form: KroneckerForm, start: Float[Tensor, "*free"] | None = None) -> Outcome:
+    """Solve any equation by Newton steps, each by GMRES on the exact linearisation.
+
+    Args:
+        form: the system.
+        start: W to begin with; None is zero.
+    """
+    free = form.start() if start is None else start
     linear = form.problem.linear
     residual = form.residual(form.core(free))
-    first = size = float(residual.norm())
-    step = 0
-    for step in range(1, _STEPS + 1):
-        if size == 0 or not math.isfinite(size):
-            break
+    sizes = [float(residual.norm())]
+    # A good start must not make the same final residual look worse.
+    first = sizes[0] if start is None else float(form.residual(form.lifted).norm())
+    while len(sizes) <= _STEPS and 0 < sizes[-1] < math.inf:
         linearised = form.linearised_at(form.core(free))
-        tolerance = _EXACT if linear else _ROUGH if step == 1 else _FINE
-        change, _, _ = gmres(
+        tolerance = _EXACT if linear else _ROUGH if len(sizes) == 1 else _FINE
+        change, left, _ = gmres(
             linearised.apply, -residual,
             preconditioner=linearised.precondition, tolerance=tolerance,
+            iterations=_INNER_LINEAR if linear else _INNER,
         )  # fmt: skip
-        free, residual, new_size = _damped(form, free, change, size)
-        stagnating = new_size > size / 2 and new_size < _ROUNDING * first
-        hopeless = step >= _PATIENCE and new_size > _HOPELESS * first
-        grown = not new_size < size
-        size = new_size
-        if stagnating or hopeless or grown:
+        if not linear and left > _USELESS:
             break
-    return Outcome(form.core(free), size / max(first, 1e-300), step)
+        free, residual, size = _damped(form, free, change, sizes[-1])
+        stagnating = size > sizes[-1] / 2 and size < _ROUNDING * first
+        sizes.append(size)
+        earlier = sizes[-1 - _PATIENCE] if len(sizes) > _PATIENCE else math.inf
+        if stagnating or size > _HOPELESS * earlier or not size < sizes[-2]:
+            break
+    return Outcome(form.core(free), sizes[-1] / max(first, 1e-300), len(sizes) - 1)
 
 
 def _damped(

@@ -14,7 +14,6 @@ from .attempt import Attempt
 from .axis import SPACING
 from .boundary import Boundary
 from .checks import ill_posed, indefinite, under_resolved
-from .expansion import Expansion
 from .features import Bands
 from .hard_posterior import hard_posterior
 from .known import Given, Interpolant
@@ -25,6 +24,7 @@ from .one_dimension import solve_one_dimension
 from .posterior import Posterior
 from .priors import spectrum_of
 from .problem import Problem, problem_of
+from .slabs import Solved
 
 # Noise of stored values below this share of the largest is rounding.
 _NOISY = 1e-11
@@ -46,7 +46,7 @@ class GPSolution(Solution):
         problem: what was solved, for `gp.sampling.samples`.
     """
 
-    expansion: Expansion | None = None
+    expansion: Solved | None = None
     bands: tuple[Bands, ...] = ()
     candidates: tuple[Mapping[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()

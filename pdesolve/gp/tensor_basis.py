@@ -163,6 +163,18 @@ def automatic_test_spaces(functionals: Sequence[Functional], dims: int) -> list[
     return ["derivative" if len(own) == 1 else "galerkin" for own in ends]
 
 
+def other_test_spaces(functionals: Sequence[Functional], dims: int) -> list[list[TestSpace]]:
+    """Return what to test with where Newton's iteration does not contract in the automatic ones.
+
+    Derivatives on all axes that have conditions, or the functions themselves on all. Constants
+    have no derivative to be tested with, so conditions must hold them.
+    """
+    held = [any(f.axis == j for f in functionals) for j in range(dims)]
+    every: list[TestSpace] = ["derivative" if h else "galerkin" for h in held]
+    own = automatic_test_spaces(functionals, dims)
+    return [spaces for spaces in (every, ["galerkin"] * dims) if spaces != own]  # pyright: ignore[reportReturnType]
+
+
 def kept_nodes(functionals: Sequence[Functional], axis: Axis) -> Tensor:
     """Return the nodes at which a collocation demands the equation.
 

@@ -30,7 +30,7 @@ def test_stored_values_are_interpolated_with_their_derivatives():
     field = Interpolant("field", torch.sin(9 * x) * torch.cos(4 * y), axes_of(grid))
     at = [torch.tensor([0.123, 0.9]).double(), torch.tensor([0.01, 1.7]).double()]
     truth = 9 * torch.cos(9 * at[0])[:, None] * -4 * torch.sin(4 * at[1])
-    torch.testing.assert_close(field.values((1, 1), at), truth, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(field.at((1, 1), at), truth, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(
