@@ -29,7 +29,8 @@ def evaluate(config: Any, folder: Path) -> dict[str, float]:
         raise UsageError(f"{dataset.path} has no split {config.split!r}: see its folder data/")
     model = trained_model(Path(config.run), trained, train, config.allow)
     title = f"{trained.operator._target_.rpartition('.')[2]} on {dataset.name}, {config.split}"
-    return judge(model, Sets(train, None, tests), folder, config, title=title)
+    sets = Sets(train, None, tests)
+    return judge(model, sets, folder, config, title=title, estimate=config.estimate)
 
 
 def run_config(run: str) -> Any:

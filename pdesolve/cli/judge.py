@@ -17,6 +17,7 @@ def judge(
     title: str,
     history: Sequence[Mapping[str, Any]] = (),
     run_figures: Mapping[str, float] | None = None,
+    estimate: bool = False,
 ) -> dict[str, Any]:
     """Return `test/...` and `test@33/...` figures and write `report.html` with its pictures.
 
@@ -35,16 +36,25 @@ def judge(
         title: of the page.
         history: the log of the training, if there was one.
         run_figures: figures of the run itself, such as seconds and parameters.
+        estimate: ask the equation for the error of each prediction, where it can be asked.
     """
     from .. import evaluation
     from ..evaluation.pictures import gallery, loss_picture, rollout_movie, rollout_picture
+    from ..evaluation.refinement import estimate_picture
     from ..evaluation.report import flat_metrics, write_report
+    from .refinable import estimator_of
 
     device = next(model.parameters()).device
     metrics, references, pictures = dict(run_figures or {}), {}, []
     for label, test in sets.test.items():
         prefix = f"test{label}"
-        values = evaluation.per_sample(model, test, residual=residual_of(test), device=device)
+        values = evaluation.per_sample(
+            model,
+            test,
+            residual=residual_of(test),
+            estimate=estimator_of(test) if estimate else None,
+            device=device,
+        )
         refuse_wild(values["l2"], prefix)
         metrics |= named(prefix, evaluation.summarize(values))
         for reference, figures in compared(model, sets, label, device).items():
@@ -57,6 +67,9 @@ def judge(
             prefix=f"{prefix}_" if label else "",
             device=device,
         )
+        if "estimated" in values:
+            start = f"{prefix}_" if label else ""
+            pictures.append(estimate_picture(values["estimated"], values["l2"], prefix=start))
         if has_rollouts(test):
             errors = evaluation.rollout_errors(model, test, device=device)
             metrics |= named(f"{prefix}/rollout", errors.figures())

@@ -15,6 +15,7 @@ VERBS = {
     "train": "train an operator on a dataset, evaluate it and write a report",
     "evaluate": "measure a trained model on a dataset, at any stored resolution",
     "predict": "write the predictions of a trained model for a dataset",
+    "refine": "estimate and correct the errors of predictions by the equation itself",
     "export": "write a trained model as torch.export and ONNX files",
     "benchmark": "run a suite of models and problems, one table of all",
     "solve": "solve an equation without data by a Gaussian process",

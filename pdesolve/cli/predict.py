@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from . import application
+from .failures import UsageError
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -14,8 +16,17 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def predict(config: Any, folder: Path) -> dict[str, float]:
-    """Write the predictions and their pictures: `.npy` for `.npy`, else `predictions.h5`."""
+    """Write the predictions and their pictures: `.npy` for `.npy`, else `predictions.h5`.
+
+    With `estimate` or a `tolerance` the equation tells the error of each prediction
+    (`errors.csv`), and those above the tolerance are refined.
+    """
     if Path(config.data).suffix == ".npy":
+        if config.estimate or config.tolerance is not None:
+            raise UsageError(
+                f"data {config.data} is an array without an equation, expected an .h5 file or a "
+                "set folder where errors are estimated: leave out estimate and tolerance"
+            )
         return _predict_array(config, folder)
     return _predict_dataset(config, folder)
 
@@ -37,12 +48,15 @@ def _predict_dataset(config: Any, folder: Path) -> dict[str, float]:
     if config.samples is not None:
         dataset = split(dataset, {"first": config.samples})["first"]
     model = trained_model(Path(config.run), trained, dataset, config.allow)
+    bars = ErrorBars.of(dataset, config)
     names = [stored_name(n) for n in dataset.input_names + dataset.output_names]
     seeds = dataset.seeds
     path, done = folder / "predictions.h5", 0
     with prediction_writer(path, dataset, model_of=config.run) as writer, bar(config) as progress:
         task = progress.add_task("predict", total=len(dataset))
         for batch, prediction in predictions(model, dataset, batch_size=config.batch_size):
+            if bars is not None:
+                prediction = bars.judged(batch, prediction)
             for row in range(len(batch)):
                 channels = [*batch.x[row].cpu().numpy(), *prediction[row].cpu().numpy()]
                 fields = dict(zip(names, channels, strict=True))
@@ -54,7 +68,74 @@ def _predict_dataset(config: Any, folder: Path) -> dict[str, float]:
     first = written.batch(range(min(4, done)))
     draw_samples(folder / "predictions.png", first, written)
     print(f"predictions: {application.relative(path)}")
-    return {"samples": done}
+    return {"samples": done} | ({} if bars is None else bars.written(folder / "errors.csv"))
+
+
+@dataclass
+class ErrorBars:
+    """Estimated errors of predictions, gathered batch by batch.
+
+    Args:
+        asked: the dataset's equation.
+        tolerance: of the estimated error; predictions above it are refined.
+    """
+
+    asked: Any
+    tolerance: float | None
+    before: list[float] = field(default_factory=list)
+    after: list[float] = field(default_factory=list)
+    refined: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, dataset: Any, config: Any) -> "ErrorBars | None":
+        """Return what a config asks for, None if it asks for no estimates.
+
+        Raises:
+            UsageError: the dataset's equation cannot be asked, with the reason.
+        """
+        from .refinable import refinable
+
+        if not config.estimate and config.tolerance is None:
+            return None
+        asked = refinable(dataset)
+        if isinstance(asked, str):
+            raise UsageError(f"errors of {dataset.name} cannot be estimated: {asked}")
+        if asked.kind == "lead" and config.tolerance is not None:
+            raise UsageError(
+                f"{dataset.name} is seen through pairs with a lead time, expected frames where "
+                "predictions are refined: give estimate=true without a tolerance"
+            )
+        return cls(asked, config.tolerance)
+
+    def judged(self, batch: Any, prediction: Any) -> Any:
+        """Note the estimated errors of predictions, and return them refined where they ask so."""
+        if self.tolerance is None:
+            estimates = self.asked.estimates(batch, prediction).tolist()
+            self.before += estimates
+            self.after += estimates
+            self.refined += [0] * len(estimates)
+            return prediction
+        solution = self.asked.solution(batch, prediction, tolerance=self.tolerance)
+        self.before += solution.stats["estimate/before"].tolist()
+        self.after += solution.stats["estimate"].tolist()
+        self.refined += solution.stats["accepted"].tolist()
+        return self.asked.layout(solution.value).to(prediction)
+
+    def written(self, path: Path) -> dict[str, float]:
+        """Write a line a sample and return the figures of all."""
+        rows = zip(self.before, self.after, self.refined, strict=True)
+        lines = [f"{k},{old:.6g},{new:.6g},{one}" for k, (old, new, one) in enumerate(rows)]
+        text = "\n".join(["sample,estimated_before,estimated,refined", *lines, ""])
+        application.write_text(path, text)
+        count = len(self.after)
+        figures = {
+            "error/estimated": sum(self.after) / count,
+            "error/estimated_worst": max(self.after),
+            "refined": float(sum(self.refined)),
+        }
+        if self.tolerance is not None:
+            figures["above_tolerance"] = float(sum(not e <= self.tolerance for e in self.after))
+        return figures
 
 
 def prediction_writer(path: Path, dataset: Any, *, model_of: str) -> Any:

@@ -38,6 +38,18 @@ GLOSSARY: dict[str, tuple[str, str]] = {
         "Residual of the truth",
         "the same for the stored truth, which a coarse grid does not solve exactly either",
     ),
+    "estimated": (
+        "Estimated relative L2 error",
+        "what the equation says of the error without the truth: its defects carried forward in "
+        "time, or solved for; mean over samples",
+    ),
+    "estimated_ratio": ("Estimate over truth", "median over the samples; 1 is a perfect estimate"),
+    "accepted": ("Accepted as predicted", "share of the samples that refinement left as they were"),
+    "iterations": ("Iterations", "sweeps or steps of tuning, mean over samples"),
+    "floor": (
+        "Floor of the time steps",
+        "error that the equation's own time steps leave, of the worst sample",
+    ),
     "samples": ("Samples", "how many were tested"),
     "interpolated_l2": (
         "Relative L2 error of the trivial rival",
@@ -72,6 +84,8 @@ REFERENCES: dict[str, str] = {
     "finite differences": "of second order on the same nodes",
     "published GP-HM": "the best logged error of Fang et al. 2024, picked by looking at the truth",
     "persistence": "the last input frame, taken for all later ones",
+    "prediction": "what the operator predicted, before the equation was asked",
+    "classical solver": "the equation's own solver from the same known state on the same grid",
     "interpolation": "predict on the training grid, then interpolate to this one",
 }
 

@@ -56,10 +56,14 @@ def evaluate(
 def summarize(values: dict[str, Float[Tensor, " samples"]]) -> dict[str, float]:
     """Return the means of the errors per sample, with the spread and the worst sample of l2."""
     l2 = values["l2"]
+    ratio = {}
+    if "estimated" in values:
+        ratio["estimated_ratio"] = float((values["estimated"] / l2).median())
     # A prediction that is not finite is the worst there can be, and argmax would not say so.
     worst = int(torch.nan_to_num(l2, nan=torch.inf).argmax())
     return {
         **{name: float(value.mean()) for name, value in values.items()},
+        **ratio,
         "l2_std": float(l2.std(correction=0)),
         "l2_worst": float(l2[worst]),
         "worst_sample": float(worst),
@@ -72,6 +76,7 @@ def per_sample(
     dataset: Samples,
     *,
     residual: Residual | None = None,
+    estimate: Residual | None = None,
     batch_size: int = 32,
     device: torch.device | str | None = None,
 ) -> dict[str, Float[Tensor, " samples"]]:
@@ -94,6 +99,9 @@ def per_sample(
     that are not periodic use the cosine transform of `spectra.mode_energy`, which sees zeros
     outside of a mask.
 
+    With an `estimate(batch, prediction)` of the relative L2 error, (b,), which does not see the
+    truth, there is `estimated` too.
+
     Norms are taken in float64 whatever the model's dtype. Arguments, errors: see `evaluate`.
     """
     collected: dict[str, list[Tensor]] = {}
@@ -102,6 +110,8 @@ def per_sample(
         if residual is not None:
             errors["residual"] = residual(batch, prediction)
             errors["residual_of_truth"] = residual(batch, batch.y)
+        if estimate is not None:
+            errors["estimated"] = estimate(batch, prediction)
         for name, value in errors.items():
             collected.setdefault(name, []).append(value.double().cpu())
     if not collected:

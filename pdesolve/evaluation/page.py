@@ -27,6 +27,7 @@ class Findings:
             reference, such as {"training mean": {"test/l2": 0.49}}; the names in
             `glossary.REFERENCES` are explained on the page.
         pictures: in the order of the page.
+        unseen: what the figures cannot see, such as an error of the equation, and why.
         dataset: facts about the data, such as name and hash.
         environment: versions and device.
         command: what was typed.
@@ -38,6 +39,7 @@ class Findings:
     metrics: Mapping[str, float]
     references: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     pictures: Sequence[Picture] = ()
+    unseen: Mapping[str, str] = field(default_factory=dict)
     dataset: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     command: str = ""
@@ -52,6 +54,7 @@ def page(findings: Findings) -> str:
         _headlines(findings),
         section("Pictures", gallery_of(findings.pictures)),
         section("All figures", _table(findings)),
+        section("What no residual sees", facts(findings.unseen)),
         section("Command", _text(findings.command)),
         section("Data", facts(findings.dataset)),
         section("Environment", facts(findings.environment)),

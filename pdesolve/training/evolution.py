@@ -218,7 +218,7 @@ class Evolution:
                 substeps,
                 grid=grid,
                 **{name: value[first : first + most] for name, value in given.items()},
-            )  # fmt: skip
+            )
             for first in range(0, len(flat), most)
         ]
         return torch.cat(parts).reshape(states.shape)

@@ -49,7 +49,7 @@ def refine(
     d_l = Φ(h_{l-1}) - h_l, Φ being the equation's solver over one step. Carried forward they are
     the error of the prediction to first order, and their norm is an error bar:
 
-        e_l = G(h_{l-1} + e_{l-1}) - G(h_{l-1}) + d_l,     estimate = ‖e‖ / ‖h‖ over space and time
+        e_l = G(h_{l-1} + e_{l-1}) - G(h_{l-1}) + d_l,   estimate = ‖e‖ / ‖h + e‖ in space and time
 
     with G = Φ on a coarser grid, for the large scales, and the equation's linear part for the
     others. A sweep adds e to h. A linear steady equation is asked for the solution of A e = f - A u
@@ -59,7 +59,7 @@ def refine(
         "sweep"     h <- h + e, more than once with a tolerance, mixed by Anderson's rule
         "tune"      descent on ‖e‖, e carried by the linear part, over the parameters of `tuning`
 
-    The iterate of the smallest estimate is kept, and the prediction itself where none is smaller.
+    The iterate of the smallest ‖e‖ is kept, and the prediction itself where none is smaller.
 
     What no residual sees, and no estimate counts: an error of the known states, of the equation
     and its parameters, and of the grid. Everything is relative to the discrete solution from the
@@ -150,7 +150,7 @@ def _swept(
         most = torch.maximum(most, found.iterations)
         own = own.after(refined[-1][:, -1])
     new = judged(model, torch.cat(refined, 1))
-    better = (new.estimate < start.estimate).nonzero()[:, 0]
+    better = (new.error < start.error).nonzero()[:, 0]
     return Swept(start, start.replaced(better, new.rows(better)), most)
 
 

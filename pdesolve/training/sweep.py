@@ -31,7 +31,8 @@ class Iterate:
 
     Args:
         states, defects, errors: (b, n, *grid).
-        estimate: ‖errors‖ / ‖states‖ of each sample over all steps, (b,).
+        estimate: ‖errors‖ / ‖states + errors‖ of each sample over all steps, (b,): relative to
+            what the truth seems to be.
         slices: the same of each step, (b, n).
     """
 
@@ -40,6 +41,11 @@ class Iterate:
     errors: Float[Tensor, "b n *grid"]
     estimate: Float[Tensor, " b"]
     slices: Float[Tensor, "b n"]
+
+    @property
+    def error(self) -> Float[Tensor, " b"]:
+        """Size of the errors, by which iterates are compared: a relative one is bounded."""
+        return self.errors.flatten(1).norm(dim=1)
 
     def rows(self, rows: Int[Tensor, " r"] | Bool[Tensor, " b"]) -> "Iterate":
         """Return some samples."""
@@ -63,7 +69,7 @@ def judged(model: ErrorModel, states: Float[Tensor, "b n *grid"]) -> Iterate:
 def estimated(model: ErrorModel, states: Tensor, defects: Tensor) -> Iterate:
     """Return states, whose defects are known, with their estimated error."""
     errors = model.errors(states, defects)
-    size = states.flatten(2).norm(dim=2)
+    size = (states + errors).flatten(2).norm(dim=2)
     error = errors.flatten(2).norm(dim=2)
     return Iterate(states, defects, errors, error.norm(dim=1) / size.norm(dim=1), error / size)
 
@@ -74,7 +80,7 @@ class Swept:
 
     Args:
         start: the prediction, judged by the estimator that judged the best iterate.
-        best: the iterate of the smallest estimate, the start itself if none is smaller.
+        best: the iterate of the smallest estimated error, the start itself if none is smaller.
         iterations: how many were made of each sample.
     """
 
@@ -114,10 +120,10 @@ def sweep(
     for done in range(1, iterations + 1 if len(rows) else 1):
         new = judged(own, mixing.next(current.states, current.errors))
         count[rows] += 1
-        better = new.estimate < best.estimate[rows]
+        better = new.error < best.error[rows]
         best = best.replaced(rows[better], new.rows(better))
         going = _open(new.estimate, tolerance)
-        slow = bool((new.estimate > _SLOW * current.estimate)[going].any())
+        slow = bool((new.error > _SLOW * current.error)[going].any())
         rows, current, own = rows[going], new.rows(going), own.rows(going.nonzero()[:, 0])
         mixing.keep(going.nonzero()[:, 0])
         if not len(rows) or done == iterations:

@@ -46,6 +46,14 @@ class Tuning:
     order: float = 0.0
     difference: Literal[4, 6] | None = None
 
+    def __post_init__(self):
+        if self.parameters not in ("field", "layer", "last_layer"):
+            raise ValueError(
+                f"parameters is {self.parameters!r}, expected 'field', 'layer' or 'last_layer'"
+            )
+        if self.time_modes is not None and self.time_modes < 1:
+            raise ValueError(f"time_modes is {self.time_modes}, expected 1 or more, or None")
+
 
 @runtime_checkable
 class Trial(Protocol):
@@ -163,7 +171,7 @@ def tune(
             new = judged(model, model.kept(trial()))
         if not bool(new.estimate.isfinite().all()):
             break
-        best = new if bool(new.estimate < best.estimate) else best
+        best = new if bool(new.error < best.error) else best
     return Swept(start, best, torch.full((1,), done, device=start.states.device))
 
 

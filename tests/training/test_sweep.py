@@ -61,7 +61,7 @@ def test_worse_iterates_are_not_kept():
 def test_slow_sweeps_change_to_the_finer_estimator_and_judge_the_start_again():
     model = Linear(torch.tensor([0.1], dtype=torch.float64))
     found = sweep(model, start(1), tolerance=1e-6, iterations=6)
-    assert abs(float(found.start.estimate) - 0.1 / 0.9) < 1e-12
+    assert abs(float(found.start.estimate) - 0.1) < 1e-12
     assert float(found.best.estimate) < 1e-6
 
 
@@ -79,5 +79,5 @@ def test_estimate_is_relative_over_all_steps_and_in_each():
     model = Linear(torch.tensor([1.0], dtype=torch.float64))
     states = torch.tensor([[[0.5], [2.0]]], dtype=torch.float64)
     found = judged(model, states)
-    assert abs(float(found.estimate) - (0.25 + 1) ** 0.5 / (0.25 + 4) ** 0.5) < 1e-15
-    torch.testing.assert_close(found.slices, torch.tensor([[1.0, 0.5]], dtype=torch.float64))
+    assert abs(float(found.estimate) - (0.25 + 1) ** 0.5 / 2**0.5) < 1e-15
+    torch.testing.assert_close(found.slices, torch.tensor([[0.5, 1.0]], dtype=torch.float64))
