@@ -91,7 +91,8 @@ def _run(model: Any, data: Any, asked: Any, config: Any) -> _Found:
     from .refinable import options_of
 
     options, found = dict(options_of(config)), _Found()
-    if options["method"] == "tune" and options["tuning"].parameters == "last_layer":
+    last_layer = options["tuning"].parameters == "last_layer"
+    if options["method"] == "published" or (options["method"] == "tune" and last_layer):
         options["model"] = model
     with bar(config) as progress:
         task = progress.add_task("refine", total=len(data))
@@ -188,6 +189,7 @@ def _summary(config: Any, errors: Any, seconds: dict[str, float], accepted: Any)
         "sweep": f"{int(accepted.sum())} of {len(accepted)} predictions were refined by sweeps.",
         "tune": f"{int(accepted.sum())} of {len(accepted)} predictions were refined by tuning "
         f"{config.tuning.parameters}.",
+        "published": "The last layer was tuned by the published residual, which sees no error.",
     }[config.method]
     ratio = (seconds["prediction"] + seconds["refinement"]) / max(seconds["classical solver"], 1e-9)
     better = "no less" if classical <= refined else "less"

@@ -116,9 +116,19 @@ class Evolution:
         """
         frames = torch.cat([known, states], 1)
         slope = time_derivative(frames, self.step, order=order)[:, -states.shape[1] :]
+        return self.step * (self.tendencies(states) - slope)
+
+    def tendencies(self, states: Float[Tensor, "b n *grid"]) -> Float[Tensor, "b n *grid"]:
+        """Return F(h) of u_t = F(u) at each state; differentiable."""
         given = self._given(states.shape[1], self.grid)
         flat = tendency(self.equation, states.flatten(0, 1), self.grid, given)
-        return self.step * (flat.reshape(states.shape) - slope)
+        return flat.reshape(states.shape)
+
+    def advanced(
+        self, states: Float[Tensor, "b n *grid"], duration: float
+    ) -> Float[Tensor, "b n *grid"]:
+        """Return each state after a time, which may be negative where it is short; one substep."""
+        return self._advance(states, self.grid, duration, 1)
 
     def integrated(self, defects: Float[Tensor, "b n *grid"]) -> Float[Tensor, "b n *grid"]:
         """Return the defects carried forward by the linear part alone; differentiable."""

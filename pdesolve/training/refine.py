@@ -2,8 +2,8 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Literal
+from dataclasses import fields, replace
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -14,11 +14,12 @@ from ..layers.correction import last_spectral
 from ..ops import fourier
 from ..solution import Solution
 from .evolution import Evolution, coarse_shape
+from .published_refinement import tune_as_published
 from .steady import Steady
 from .sweep import Iterate, Swept, judged, sweep
 from .tune import FreeField, LastLayer, LayerBehind, Trial, Tuning, tune
 
-Method = Literal["estimate", "sweep", "tune"]
+Method = Literal["estimate", "sweep", "tune", "published"]
 
 # After a descent on an estimate that estimate is too small, by up to so much.
 _OPTIMISM = 1.5
@@ -58,8 +59,10 @@ def refine(
         "estimate"  the error bar only
         "sweep"     h <- h + e, more than once with a tolerance, mixed by Anderson's rule
         "tune"      descent on ‖e‖, e carried by the linear part, over the parameters of `tuning`
+        "published" descent of the operator's last layer as in the Spectral-Refiner's public code
 
-    The iterate of the smallest ‖e‖ is kept, and the prediction itself where none is smaller.
+    The iterate of the smallest ‖e‖ is kept, and the prediction itself where none is smaller;
+    "published" keeps its last one.
 
     What no residual sees, and no estimate counts: an error of the known states, of the equation
     and its parameters, and of the grid. Everything is relative to the discrete solution from the
@@ -118,11 +121,24 @@ def refine(
             start = judged(error_model, kept)
         none = torch.zeros(len(states), dtype=torch.int64, device=states.device)
         return _solution(prediction, states, error_model, Swept(start, start, none), tolerance)
-    if method == "tune":
-        swept = _tuned(
-            error_model, kept, tuning or Tuning(), iterations or _TUNING_STEPS, tolerance,
-            _double(history)[:, 0] if history is not None else kept, model, inputs,
-        )  # fmt: skip
+    if method in ("tune", "published"):
+        published = method == "published"
+        chosen = Tuning("last_layer", time_modes=6) if published else tuning or Tuning()
+        frozen = _frozen(error_model, chosen, model, inputs)
+        known = kept if history is None else _double(history)[:, 0]
+        found = []
+        for i in range(len(kept)):
+            row = torch.tensor([i], device=kept.device)
+            own = error_model.rows(row)
+            trial = _trial(own, kept[row], chosen, frozen, None if inputs is None else inputs[row])
+            if published and isinstance(trial, LastLayer):
+                found.append(tune_as_published(own, trial, iterations=iterations or 50))
+            else:
+                found.append(
+                    tune(own, trial, tuning=chosen, iterations=iterations or _TUNING_STEPS,
+                         tolerance=tolerance, known=known[row])
+                )  # fmt: skip
+        swept = _joined(found)
     else:
         most = iterations or (1 if tolerance is None else _MOST_SWEEPS)
         with torch.no_grad():
@@ -154,49 +170,51 @@ def _swept(
     return Swept(start, start.replaced(better, new.rows(better)), most)
 
 
-def _tuned(
-    error_model: Any,
-    states: Tensor,
-    tuning: Tuning,
-    iterations: int,
-    tolerance: float | None,
-    known: Tensor,
-    model: nn.Module | None,
-    inputs: Tensor | None,
-) -> Swept:
+def _frozen(
+    error_model: Any, tuning: Tuning, model: nn.Module | None, inputs: Tensor | None
+) -> nn.Module | None:
+    """Return a copy of the operator in float64 without gradients, if its last layer is tuned."""
     if not isinstance(error_model, Evolution):
         raise ValueError(
             'method is "tune" for a steady equation, expected "sweep" or "estimate": one sweep '
             "solves for the whole error there"
         )
-    frozen = None
-    if tuning.parameters == "last_layer":
-        if model is None or inputs is None:
-            raise ValueError(
-                'parameters is "last_layer" without model and inputs, expected both: pass '
-                "refine(..., model=operator, inputs=x)"
-            )
-        frozen = copy.deepcopy(model).double().eval().requires_grad_(False)
-    found = []
-    for i in range(len(states)):
-        row = torch.tensor([i], device=states.device)
-        own = error_model.rows(row)
-        trial: Trial
-        if frozen is not None and inputs is not None:
-            trial = _last_layer(frozen, _double(inputs[row]), states[row].shape, tuning)
-        elif tuning.parameters == "layer":
-            trial = LayerBehind(own.anchor, states[row], tuning.time_modes)
-        else:
-            trial = FreeField(states[row])
-        found.append(
-            tune(own, trial, tuning=tuning, iterations=iterations, tolerance=tolerance,
-                 known=known[row])
-        )  # fmt: skip
+    if tuning.parameters != "last_layer":
+        return None
+    if model is None or inputs is None:
+        raise ValueError(
+            'parameters is "last_layer" without model and inputs, expected both: pass '
+            "refine(..., model=operator, inputs=x)"
+        )
+    return copy.deepcopy(model).double().eval().requires_grad_(False)
+
+
+def _trial(
+    error_model: Evolution,
+    states: Tensor,
+    tuning: Tuning,
+    frozen: nn.Module | None,
+    x: Tensor | None,
+) -> Trial:
+    """Return what is tuned of one sample."""
+    if frozen is not None and x is not None:
+        return _last_layer(frozen, _double(x), states.shape, tuning)
+    if tuning.parameters == "layer":
+        return LayerBehind(error_model.anchor, states, tuning.time_modes)
+    return FreeField(states)
+
+
+def _joined(found: list[Swept]) -> Swept:
+    """Return what was found of single samples as one batch."""
     start, best = (
-        Iterate(*(torch.cat([getattr(getattr(one, part), name) for one in found])
-                  for name in ("states", "defects", "errors", "estimate", "slices")))
+        Iterate(
+            *(
+                torch.cat([getattr(getattr(one, part), name.name) for one in found])
+                for name in fields(Iterate)
+            )
+        )
         for part in ("start", "best")
-    )  # fmt: skip
+    )
     return Swept(start, best, torch.cat([one.iterations for one in found]))
 
 
@@ -261,8 +279,8 @@ def _check(
     step: float | None,
     method: str,
 ) -> None:
-    if method not in ("estimate", "sweep", "tune"):
-        raise ValueError(f'method is {method!r}, expected "estimate", "sweep" or "tune"')
+    if method not in get_args(Method):
+        raise ValueError(f"method is {method!r}, expected one of {get_args(Method)}")
     name = type(equation).__name__
     evolves = hasattr(equation, "step") and hasattr(equation, "substeps")
     if not evolves and not hasattr(equation, "correction"):

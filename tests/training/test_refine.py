@@ -65,7 +65,7 @@ def test_tolerances_are_met_and_certified():
 
 
 def test_good_predictions_are_accepted_as_they_are():
-    history, truth, wrong = case()
+    _, truth, wrong = case()
     mixed = torch.cat([wrong[:1], truth[1:]])
     found = refined(mixed, tolerance=1e-2)
     assert torch.equal(found.value[1:], mixed[1:])
@@ -82,7 +82,6 @@ def test_wild_prediction_is_returned_untouched_when_nothing_is_gained():
 @pytest.mark.parametrize("steps", [2, 4])
 def test_block_is_exact_after_as_many_sweeps_as_steps(steps):
     # Of one step the defect is the error; each further sweep makes one more step exact.
-    history, truth, wrong = case()
     own = refined(iterations=1, coarse=1.0).value
     found = refined(coarse=None, block=steps, iterations=steps)
     assert (found.value - own).abs().max() < 1e-11 * own.abs().max()

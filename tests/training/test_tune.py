@@ -72,7 +72,7 @@ class Operator(nn.Module):
 
 
 def test_last_layer_is_widened_without_a_change_and_then_improved(generator):
-    model, known, truth, _ = disturbed()
+    _, known, truth, _ = disturbed()
     torch.manual_seed(0)
     operator = Operator().double().requires_grad_(False)
     x = known[:, -1:]
