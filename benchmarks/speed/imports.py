@@ -3,6 +3,7 @@
 python benchmarks/speed/imports.py
 """
 
+import argparse
 import json
 import resource
 import subprocess
@@ -32,9 +33,14 @@ def cpu_seconds(statement: str) -> float:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--out", type=Path, default=RESULT)
+    arguments = parser.parse_args()
+    count = arguments.rounds
     for statement in STATEMENTS.values():
         cpu_seconds(statement)  # warm file caches
-    rounds = [{name: cpu_seconds(s) for name, s in STATEMENTS.items()} for _ in range(ROUNDS)]
+    rounds = [{name: cpu_seconds(s) for name, s in STATEMENTS.items()} for _ in range(count)]
     rows = {}
     for name in list(STATEMENTS)[1:]:
         ratios = [one[name] / one["torch"] for one in rounds]
@@ -42,8 +48,10 @@ def main() -> None:
         rows[name] = {"ratio": median(ratios), "quartiles": [low, high]}
         print(f"{name:<10} {median(ratios):.3f} times import torch ({low:.3f} to {high:.3f})")
     versions = {"python": sys.version.split()[0]}
-    result = {"rounds": ROUNDS, "bound": BOUND, "statements": STATEMENTS, "rows": rows, **versions}
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    what = "CPU seconds of a process with the statement / those of one with `import torch`"
+    about = {"what": what, "rounds": count, "bound": BOUND, "statements": STATEMENTS}
+    result = {**about, "rows": rows, **versions}
+    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

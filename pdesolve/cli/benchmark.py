@@ -3,7 +3,7 @@
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def benchmark(config: Any, folder: Path) -> dict[str, float]:
         Stopped: by a signal; rows in progress go on with the next call.
     """
     from .signals import stopping
-    from .suites.plan import planned
+    from .suites.plan import names_of, planned
     from .suites.records import Records
     from .suites.suite import read_suite
     from .suites.tell import tell
@@ -33,23 +33,31 @@ def benchmark(config: Any, folder: Path) -> dict[str, float]:
     suite = read_suite(config.suite, config.size, config.model_folder)
     if config.run:
         _make_data(suite.plan)
-    rows = planned(suite, threads=config.threads, allow=config.allow)
-    rows = chosen(chosen(rows, "model", config.models), "variant", config.variants)
+    rows = planned(suite, threads=config.threads, allow=config.allow, models=config.models)
+    rows = of_variants(rows, config.variants)
     records = Records(Path(config.results) / suite.name / suite.size)
     if config.run:
         with stopping() as stopped:
             _run(rows, records, folder, config, stopped)
-    found = records.of(rows)
-    tell(suite, found, folder, config)
-    counts = {name: sum(r["status"] == name for r in found) for name in ("done", "failed")}
-    if counts["failed"]:
-        failed = [record for record in found if record["status"] == "failed"]
+    tell(suite, records.told(names_of(suite)), folder, config)
+    return counted(suite, rows, records.of(rows))
+
+
+def counted(
+    suite: Any, rows: Sequence[Any], found: Sequence[Mapping[str, Any]]
+) -> dict[str, float]:
+    """Return how many rows there are and how many are done.
+
+    Raises:
+        RowsFailed: some failed.
+    """
+    of = {status: [r for r in found if r["status"] == status] for status in ("done", "failed")}
+    if failed := of["failed"]:
         raise RowsFailed(
             f"{len(failed)} of {len(rows)} rows of {suite.name} failed, the first, "
-            f"{failed[0]['model']}, since {failed[0]['reason']}; all are in "
-            f"{application.relative(folder / 'report.html')}"
+            f"{failed[0]['model']}, since {failed[0]['reason']}; the tables name all"
         )
-    return {"rows": float(len(rows)), "rows/done": float(counts["done"])}
+    return {"rows": float(len(rows)), "rows/done": float(len(of["done"]))}
 
 
 def _make_data(plan: Any) -> None:
@@ -66,16 +74,16 @@ def _make_data(plan: Any) -> None:
         raise UsageError(f"the suite's data cannot be made: see `{shlex.join(command[1:])}`")
 
 
-def chosen(rows: Sequence[Any], name: str, wanted: Sequence[str]) -> list[Any]:
-    """Return the rows whose attribute `name` is among the wanted values, all if none is given.
+def of_variants(rows: Sequence[Any], wanted: Sequence[str]) -> list[Any]:
+    """Return the rows of some variants, all if none is given.
 
     Raises:
-        UsageError: no row has one of the values.
+        UsageError: no row is of such a variant.
     """
-    known = dict.fromkeys(getattr(row, name) for row in rows)
-    if unknown := [value for value in wanted if value not in known]:
-        raise UsageError(f"{name}s are {unknown}, expected some of {', '.join(known)}")
-    return [row for row in rows if not wanted or getattr(row, name) in wanted]
+    known = dict.fromkeys(row.variant for row in rows)
+    if unknown := [variant for variant in wanted if variant not in known]:
+        raise UsageError(f"variants are {unknown}, expected some of {', '.join(known)}")
+    return [row for row in rows if not wanted or row.variant in wanted]
 
 
 def _run(

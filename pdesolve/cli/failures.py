@@ -14,6 +14,10 @@ class RowsFailed(Exception):
     """Some rows of a benchmark failed; the others were run, and the tables say which and why."""
 
 
+class Skipped(Exception):
+    """A row of a benchmark that cannot be run here: what it is compared with is not there."""
+
+
 class Stopped(Exception):
     """A run ended by a signal after it had saved its state."""
 

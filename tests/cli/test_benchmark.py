@@ -1,22 +1,27 @@
 import json
 import shutil
+import subprocess
+import sys
+import time
 
 import pytest
+import yaml
 
 from pdesolve.cli.configs import config_folder
-from pdesolve.cli.suites import costs, floor, trained
+from pdesolve.cli.suites import costs, floor, process, trained, verb
 from pdesolve.cli.suites.composed import composed
 from pdesolve.cli.suites.marked import markers
 from pdesolve.cli.suites.plan import planned
 from pdesolve.cli.suites.suite import read_models, read_suite
 
-SUITES = sorted(path.stem for path in (config_folder() / "benchmark").glob("*.yaml"))
+FOLDER = config_folder() / "benchmark"
 SIZES = [
-    (name, size)
-    for name in SUITES
-    for size in ("smoke", "cpu", "paper")
-    if size in (config_folder() / f"benchmark/{name}.yaml").read_text()
+    (path.stem, size)
+    for path in sorted(FOLDER.glob("*.yaml"))
+    for size in yaml.safe_load(path.read_text())["sizes"]
 ]
+# Composing the configs of all models takes seconds.
+QUICK = {("darcy", "paper"), ("gp", "smoke"), ("speed", "cpu")}
 BROKEN = """\
 label: broken on purpose
 operator: {_target_: pdesolve.operators.TFNO, modes: [4, 4], width: 4, groups: 3}
@@ -27,7 +32,7 @@ TIMES = {"seconds", "inference_milliseconds"}
 @pytest.fixture
 def suite(pdesolve, made_once):
     """Return a shell in a folder with the small data of the suite and a broken model."""
-    shutil.copytree(made_once / "data/darcy_demo", pdesolve.folder / "data/darcy_demo_smoke")
+    shutil.copytree(made_once / "data/darcy_demo", pdesolve.folder / "data/darcy_benchmark_smoke")
     (pdesolve.folder / "mine").mkdir()
     (pdesolve.folder / "mine/broken.yaml").write_text(BROKEN)
     (pdesolve.folder / "benchmarks").mkdir()
@@ -41,7 +46,8 @@ def records(shell):
     return {file.name.partition(".")[0]: json.loads(file.read_text()) for file in files}
 
 
-def test_a_broken_model_has_a_row_that_says_why_and_the_suite_goes_on(suite):
+def test_a_broken_model_has_a_row_that_says_why_and_the_suite_goes_on(suite, monkeypatch):
+    monkeypatch.setattr(process, "PRELOADED", [])  # More than two rows that train nothing need.
     command = ("benchmark", "suite=darcy", "size=smoke", "model_folder=mine", "progress=false")
     only = ("models=[broken,training_mean]", "variants=[epochs]")
     done = suite(*command, *only)
@@ -70,7 +76,7 @@ def task(suite, monkeypatch):
     """Return the task of a small model's row of equal epochs."""
     monkeypatch.chdir(suite.folder)
     small = ["operator.width=4", "operator.modes=[6,6]", "trainer.epochs=2", "trainer.batch_size=4"]
-    data = ["dataset=darcy_demo", "dataset.path=data/darcy_demo_smoke", "progress=false"]
+    data = ["dataset=darcy_demo", "dataset.path=data/darcy_benchmark_smoke", "progress=false"]
     return {"config": composed("train", [*data, *small]), "seconds": None}
 
 
@@ -128,7 +134,46 @@ def test_a_grid_that_a_model_cannot_take_leaves_its_reason(task, tmp_path):
     assert found["step_seconds@12"] > 0
 
 
-@pytest.mark.parametrize(("name", "size"), SIZES)
+def test_the_row_of_a_verb_has_the_figures_that_the_verb_wrote(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = {"verb": "solve", "overrides": ["problem=boundary_layer", "rivals=false"]}
+    found = verb.figures(given, 0, tmp_path / "row")["figures"]
+    assert found["error/l2"] < 1e-4
+    assert found["processor_seconds"] > 0
+
+
+def test_a_verb_that_fails_ends_with_its_own_code(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        verb.figures({"verb": "solve", "overrides": ["problem=none"]}, 0, tmp_path / "row")
+    assert ended.value.code == 2
+    assert "no problem 'none'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_killed_suite_goes_on_to_the_same_figures(suite):
+    command = [sys.executable, "-m", "pdesolve", "benchmark", "suite=darcy", "size=smoke"]
+    command += ["models=[fno]", "variants=[epochs]"]
+    killed = subprocess.Popen(command, cwd=suite.folder)
+    while not list(suite.folder.glob("runs/benchmark/darcy/smoke/rows/*/checkpoints/*")):
+        time.sleep(0.01)
+    killed.terminate()
+    assert killed.wait(120) in (143, 0)
+    assert subprocess.run(command, cwd=suite.folder).returncode == 0
+    gone_on = records(suite)["fno"]["figures"]
+    shutil.rmtree(suite.folder / "runs")
+    shutil.rmtree(suite.folder / "benchmarks/results")
+    assert subprocess.run(command, cwd=suite.folder).returncode == 0
+    at_once = records(suite)["fno"]["figures"]
+    assert {k: v for k, v in gone_on.items() if k not in TIMES} == {
+        k: v for k, v in at_once.items() if k not in TIMES
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [pytest.param(*one, marks=() if one in QUICK else pytest.mark.slow) for one in SIZES],
+)
 def test_every_row_of_every_suite_has_a_config(name, size):
     rows = planned(read_suite(name, size), threads=1, allow=())
     broken = {

@@ -42,9 +42,18 @@ def test_figures(model: Any, sets: Sets) -> dict[str, Any]:
 
 
 def ball_figures(model: Any, valid: Any, test: Any, device: Any) -> dict[str, Any]:
-    """Return the radius of the conformal ball and the share of the test set that it holds."""
+    """Return the radius of the conformal ball and the share of the test set that it holds.
+
+    Items of one stored sample, such as the frames of a trajectory, are not exchangeable with
+    others; the stored samples are. So a sample's score is that of its worst item, and the ball
+    of a trajectory holds all of its frames at once.
+    """
     from ...evaluation.conformal import ball_scores, radius
 
-    bound = radius(ball_scores(model, valid, device=device), coverage=COVERAGE)
-    inside = ball_scores(model, test, device=device) <= bound
-    return {"conformal/radius": bound, "conformal/coverage": float(inside.double().mean())}
+    calibration, new = (
+        ball_scores(model, part, device=device).reshape(part.trajectories, -1).amax(1)
+        for part in (valid, test)
+    )
+    bound = radius(calibration, coverage=COVERAGE)
+    inside = float((new <= bound).double().mean())
+    return {"conformal/radius": bound, "conformal/coverage": inside}

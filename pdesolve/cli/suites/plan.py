@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..configs import config_folder
+from ..failures import UsageError
 from .code import code_version
 from .composed import composed
 from .rows import Row
@@ -14,21 +17,44 @@ EPOCHS, SECONDS, COST = "epochs", "seconds", "cost"
 FLOORS = {"training_mean": "training mean", "persistence": "persistence"}
 
 
-def planned(suite: Suite, *, threads: int, allow: Sequence[str]) -> list[Row]:
-    """Return the rows of a suite; a row whose config cannot be composed says so when it is run.
+def planned(
+    suite: Suite, *, threads: int, allow: Sequence[str], models: Sequence[str] = ()
+) -> list[Row]:
+    """Return the rows of a suite; one whose config cannot be composed says so when it is run.
 
     Trained models come by seed, so that a table of one seed is whole before the next begins.
+
+    Args:
+        suite: whose rows.
+        threads: of each row's process.
+        allow: further packages that a `_target_` may come from.
+        models: names of models, floors, problems or scripts, only whose rows are wanted; () is all.
+
+    Raises:
+        UsageError: the suite has none of that name.
     """
     rows = {"train": _trained, "verb": _verbs, "script": _scripts}[suite.plan["kind"]]
+    names = names_of(suite)
+    if unknown := [name for name in models if name not in names]:
+        raise UsageError(f"models are {unknown}, expected some of {', '.join(names)}")
     about = {"suite": suite.name, "size": suite.size, "code": code_version(), "threads": threads}
-    return [Row(**about, **one) for one in rows(suite, allow)]
+    return [Row(**about, **one) for one in rows(suite, models or names, allow)]
 
 
-def _trained(suite: Suite, allow: Sequence[str]) -> Iterator[dict[str, Any]]:
+def names_of(suite: Suite) -> list[str]:
+    """Return the names of a suite's floors and models, problems or scripts, in its order."""
     plan = suite.plan
-    prepared = [_Prepared(suite, model, allow) for model in suite.models]
-    floors = _Prepared(suite, Model("tfno", "floor", "tfno"), allow)
-    yield from (floors.floor(name) for name in plan["floors"])
+    if plan["kind"] == "train":
+        return [*plan["floors"], *(model.name for model in suite.models)]
+    return list(named_overrides(plan) if plan["kind"] == "verb" else plan["scripts"])
+
+
+def _trained(suite: Suite, names: Sequence[str], allow: Sequence[str]) -> Iterator[dict[str, Any]]:
+    plan = suite.plan
+    prepared = [_Prepared(suite, model, allow) for model in suite.models if model.name in names]
+    floors = [name for name in plan["floors"] if name in names]
+    data = _Prepared(suite, Model("floor", "floor", "tfno"), allow)
+    yield from (data.floor(name) for name in floors)
     first, *others = plan["seeds"]
     yield from (model.trained(EPOCHS, first) for model in prepared)
     yield from (model.trained(SECONDS, first) for model in prepared)
@@ -44,16 +70,16 @@ class _Prepared:
 
     def __init__(self, suite: Suite, model: Model, allow: Sequence[str]):
         self.model, self.plan = model, suite.plan
-        overrides = [*suite.plan["train"], *model.overrides_for(suite.name, suite.size)]
-        overrides += ["progress=false", f"allow=[{','.join(allow)}]"]
-        named = isinstance(model.operator, str)
-        try:
-            choice = [f"operator={model.operator}"] if named else []
-            self.config = composed(
-                "train", [*choice, *overrides], None if named else model.operator
-            )
-        except Exception as error:  # Of whatever kind, it is this model's, not the suite's.
-            self.config = {"broken": str(error)}
+        self._overrides = [*suite.plan["train"], *model.overrides_for(suite.name, suite.size)]
+        self._overrides += ["progress=false", f"allow=[{','.join(allow)}]"]
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The resolved config, or {"broken": why there is none}."""
+        operator = self.model.operator
+        named = isinstance(operator, str)
+        choice = [f"operator={operator}"] if named else []
+        return composed_or_broken("train", [*choice, *self._overrides], None if named else operator)
 
     def trained(self, variant: str, seed: int) -> dict[str, Any]:
         """Return the row of equal epochs, or of equal seconds."""
@@ -102,30 +128,36 @@ def data_hash_of(config: Mapping[str, Any]) -> str:
     return json.loads(manifest.read_text())["data_hash"] if manifest.is_file() else ""
 
 
-def _verbs(suite: Suite, allow: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a verb: one for each name of `rows`, or of a group's YAML files."""
-    from ..configs import config_folder
+def composed_or_broken(verb: str, overrides: Sequence[str], operator: Any = None) -> dict[str, Any]:
+    """Return the config of a verb, or {"broken": why there is none}: the row's reason, then."""
+    try:
+        return composed(verb, overrides, operator)
+    except Exception as error:  # Of whatever kind, it is this row's, not the suite's.
+        return {"broken": str(error).partition("\n")[0]}
 
-    plan = suite.plan
-    named = plan.get("rows") or {}
+
+def named_overrides(plan: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+    """Return the overrides of a verb's rows by name: `rows`, or a row for each file of a group."""
     if group := plan.get("each"):
-        names = sorted(path.stem for path in (config_folder() / group).glob("*.yaml"))
-        named = {name: [f"{group}={name}"] for name in plan.get("only") or names}
-    for name, overrides in named.items():
-        task = {"verb": plan["verb"], "overrides": [*overrides, *plan["overrides"]]}
-        try:
-            task["config"] = composed(plan["verb"], task["overrides"])
-        except Exception as error:  # The verb says it again, as the row's reason.
-            task["config"] = {"broken": str(error)}
-        yield _plain(name, "verb", task)
-    del allow
+        files = sorted(path.stem for path in (config_folder() / group).glob("*.yaml"))
+        return {name: [f"{group}={name}"] for name in plan.get("only") or files}
+    return dict(plan.get("rows", {}))
 
 
-def _scripts(suite: Suite, allow: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield a row for each script of benchmarks/speed that the size names."""
+def _verbs(suite: Suite, names: Sequence[str], allow: Sequence[str]) -> Iterator[dict[str, Any]]:
+    verb, common = suite.plan["verb"], [*suite.plan["overrides"], f"allow=[{','.join(allow)}]"]
+    for name, overrides in named_overrides(suite.plan).items():
+        if name in names:
+            given = [*overrides, *common]
+            task = {"verb": verb, "overrides": given, "config": composed_or_broken(verb, given)}
+            yield _plain(name, "verb", task)
+
+
+def _scripts(suite: Suite, names: Sequence[str], allow: Sequence[str]) -> Iterator[dict[str, Any]]:
     del allow
     for name, arguments in suite.plan["scripts"].items():
-        yield _plain(name, "script", {"script": f"speed/{name}.py", "arguments": arguments})
+        if name in names:
+            yield _plain(name, "script", {"script": f"speed/{name}.py", "arguments": arguments})
 
 
 def _plain(name: str, kind: str, task: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,25 +1,45 @@
-"""A row in a process of its own: its crash is its own, and so is its peak of memory."""
+"""A row in a process of its own: its crash is its own, and so is its memory."""
 
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from ..application import write_text
 from ..failures import Stopped
-from .code import PACKAGE
 from .rows import Row
+from .worker import do
 
+# What nearly every row imports. Imported once, by the process that all rows are forked from: for
+# small models that takes longer than their training.
+PRELOADED = [
+    "torch._dynamo",
+    "torch.utils.tensorboard",
+    "neuralop.models",
+    "hydra.utils",
+    *(f"pdesolve.{room}" for room in ("datasets", "evaluation", "operators", "pde", "training")),
+]
 # A process is asked whether it has ended so often, in seconds.
 _PAUSE = 0.1
 # Seconds that an interrupted row has to write its checkpoint.
 _PATIENCE = 60
+
+
+@runtime_checkable
+class Process(Protocol):
+    """What is needed of a process, in the words of multiprocessing."""
+
+    @property
+    def exitcode(self) -> int | None: ...
+    def is_alive(self) -> bool: ...
+    def join(self, timeout: float | None = None) -> None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
 
 
 def outcome_of(row: Row, folder: Path, *, limit: float, stopped: Sequence[int]) -> dict[str, Any]:
@@ -29,7 +49,7 @@ def outcome_of(row: Row, folder: Path, *, limit: float, stopped: Sequence[int]) 
         row: what to do.
         folder: of the run; a row that was killed goes on there.
         limit: seconds after which the row is ended and counts as failed.
-        stopped: signals received so far; once there is one, so is the row's process sent it.
+        stopped: signals received so far; once there is one, the row's process is ended.
 
     Raises:
         Stopped: by a signal while the row ran; it has written its checkpoint.
@@ -38,13 +58,9 @@ def outcome_of(row: Row, folder: Path, *, limit: float, stopped: Sequence[int]) 
     write_text(folder / "row.json", json.dumps(row.as_json(), indent=1))
     result, log = folder / "result.json", folder / "output.txt"
     result.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pdesolve.cli.suites.worker", str(folder)]
     started = time.monotonic()
-    with open(log, "w", encoding="utf-8") as output:
-        process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, env=_environment(row.threads)
-        )
-        late = _watched(process, started + limit, stopped)
+    process = start(folder, row.threads)
+    late = _watched(process, started + limit, stopped)
     outcome = {
         "status": "done",
         "reason": "",
@@ -54,26 +70,39 @@ def outcome_of(row: Row, folder: Path, *, limit: float, stopped: Sequence[int]) 
     }
     if result.is_file():
         return outcome | json.loads(result.read_text())
-    reason = f"took longer than {limit:g} s" if late else reason_of(process.returncode, log)
+    reason = f"took longer than {limit:g} s" if late else reason_of(process.exitcode or 0, log)
     return outcome | {"status": "failed", "reason": reason}
 
 
-def _watched(process: subprocess.Popen[bytes], end: float, stopped: Sequence[int]) -> bool:
+def start(folder: Path, threads: int) -> Process:
+    """Return the running process of the row of a folder.
+
+    It is forked from a server that has imported PRELOADED and done nothing else, so that every row
+    begins in the same state.
+    """
+    # Read by libraries when the server imports them.
+    os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    context = get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    process = context.Process(target=do, args=(str(folder.resolve()), threads))
+    process.start()
+    return process
+
+
+def _watched(process: Process, end: float, stopped: Sequence[int]) -> bool:
     """Wait for a process and return whether it was ended for being late."""
-    while process.poll() is None:
+    while process.is_alive():
         if stopped:
-            # From a terminal the process has had the signal; a second SIGTERM does no harm.
             process.terminate()
-            try:
-                process.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            process.join(_PATIENCE)
+            process.kill()
+            process.join()
             raise Stopped(stopped[0], "stopped; the same command goes on where it was")
         if time.monotonic() > end:
             process.kill()
-            process.wait()
+            process.join()
             return True
-        time.sleep(_PAUSE)
+        process.join(_PAUSE)
     return False
 
 
@@ -81,15 +110,6 @@ def reason_of(code: int, log: Path) -> str:
     """Return why a process gave no result: the signal that ended it, or its last words."""
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    text = log.read_text(errors="replace") if log.is_file() else ""
+    lines = [line for line in text.splitlines() if line.strip()]
     return lines[-1].strip()[:500] if lines else f"exit code {code} without a word"
-
-
-def _environment(threads: int) -> dict[str, str]:
-    # The process imports this very package, wherever it lies, whatever is installed.
-    paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-        "PYTHONPATH": os.pathsep.join(paths),
-    }

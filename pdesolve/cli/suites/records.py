@@ -36,18 +36,30 @@ class Records:
         text = json.dumps(told, indent=1, sort_keys=True, allow_nan=False)
         write_text(self.path(row), text + "\n")
 
-    def newest(self) -> list[dict[str, Any]]:
-        """Return the newest record of each row, whatever code made it."""
-        latest: dict[str, dict[str, Any]] = {}
-        for record in sorted(self._all(), key=lambda one: one["finished"]):
-            latest[f"{record['model']}.{record['variant']}.{record['seed']}"] = record
-        return list(latest.values())
-
     def of(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
         """Return the newest record of each of these rows that has one, in their order."""
-        latest = {(r["model"], r["variant"], r["seed"]): r for r in self.newest()}
-        wanted = ((row.model, row.variant, row.seed) for row in rows)
-        return [latest[name] for name in wanted if name in latest]
+        latest = self._newest()
+        return [latest[row.name] for row in rows if row.name in latest]
+
+    def told(self, models: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the newest record of each row of these models, in their order.
+
+        A table is of one set of data: records of others than the newest one's are left out. They
+        may be of several versions of the code, which the table then names.
+        """
+        latest = [one for one in self._newest().values() if one["model"] in models]
+        data = next((one["data_hash"] for one in reversed(latest) if one["data_hash"]), "")
+        kept = [one for one in latest if one["data_hash"] in ("", data)]
+        return sorted(kept, key=lambda one: (models.index(one["model"]), one["seed"]))
+
+    def _newest(self) -> dict[str, dict[str, Any]]:
+        """Return the newest record of each row by the row's name, the oldest of them first."""
+        latest: dict[str, dict[str, Any]] = {}
+        for record in sorted(self._all(), key=lambda one: one["finished"]):
+            name = f"{record['model']}.{record['variant']}.{record['seed']}"
+            latest.pop(name, None)
+            latest[name] = record
+        return latest
 
     def _all(self) -> Iterator[dict[str, Any]]:
         for path in sorted(self.folder.glob("*.json")):

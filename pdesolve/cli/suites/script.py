@@ -19,10 +19,11 @@ def figures(task: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
 
     Raises:
         UsageError: the script is not there.
-        ArithmeticError: it failed, or found no peer to compare with; in its own words.
+        ArithmeticError: it failed; in its own words.
+        Skipped: it found no peer to compare with.
     """
     del seed
-    from ..failures import UsageError
+    from ..failures import Skipped, UsageError
 
     script = Path("benchmarks") / task["script"]
     if not script.is_file():
@@ -30,14 +31,27 @@ def figures(task: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
     out = folder / "ratios.json"
     command = [sys.executable, str(script), *task["arguments"], "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode or not out.is_file():
-        words = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise ArithmeticError(words[-1] if words else f"{script} ended with {done.returncode}")
+    words = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    last = words[-1] if words else f"{script} said nothing"
+    if done.returncode:
+        raise ArithmeticError(last)
+    if not out.is_file():
+        raise Skipped(last)
     result = json.loads(out.read_text())
     found = dict(ratios(result))
     if not found:
-        raise ArithmeticError(str(result.get("skipped") or f"{script} compared nothing"))
+        raise Skipped(next(reasons(result), f"{script} compared nothing"))
     return {"figures": found | {"what": result.get("what", "")}, "data": {}}
+
+
+def reasons(result: Any) -> Iterator[str]:
+    """Yield why parts of a script's result were skipped, at any depth."""
+    parts = result.values() if isinstance(result, Mapping) else result
+    if isinstance(result, Mapping) and isinstance(result.get("skipped"), str):
+        yield result["skipped"]
+    if isinstance(result, Mapping | list):
+        for part in parts:
+            yield from reasons(part)
 
 
 def ratios(result: Any, place: Sequence[str] = ()) -> Iterator[tuple[str, float]]:

@@ -57,7 +57,7 @@ def _line(group: Sequence[Mapping[str, Any]]) -> Line:
         name: [r["figures"][name] for r in done if _is_number(r["figures"].get(name))]
         for name in names
     }
-    texts = [v for r in done for k, v in r["figures"].items() if isinstance(v, str) and k]
+    texts = [text for r in done for text in r["figures"].values() if isinstance(text, str)]
     reasons = dict.fromkeys([*(r["reason"] for r in group if r["status"] != "done"), *texts])
     first = group[0]
     return Line(

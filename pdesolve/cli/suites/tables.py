@@ -54,6 +54,15 @@ def _columns(lines: Sequence[Line]) -> dict[str, Callable[[Line], str]]:
     }
 
 
+def headline_table(lines: Sequence[Line]) -> Table:
+    """Return the few columns that a reader wants first."""
+    whole = error_table("Equal epochs", lines, {})
+    wanted = ("model", "relative L2", "relative H1", "L2 of rollouts", "parameters", "training s")
+    kept = [i for i, head in enumerate(whole.heads) if head in wanted]
+    rows = [[row[i] for i in kept] for row in whole.rows]
+    return Table(whole.title, [whole.heads[i] for i in kept], rows)
+
+
 def curve_table(lines: Sequence[Line], everything: int) -> Table:
     """Return the errors by number of training samples, with the exponent of their fall."""
     from ...evaluation import scaling_exponent

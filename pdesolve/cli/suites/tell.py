@@ -4,30 +4,75 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...evaluation.tables import Table
 from ..application import relative, write_text
 from .marked import replace_marked
+from .other_tables import comparison_table, ratio_table, verb_table
+from .plan import EPOCHS, FLOORS
 from .suite import Suite
-from .summary import lines
-from .tables import published_figures, tables
+from .summary import Line, lines
+from .tables import headline_table, published_figures, tables, variants
+
+# Figures that are costs, in the words of a picture's axis.
+COSTS = {
+    "seconds": "seconds of training",
+    "parameters": "parameters",
+    "inference_milliseconds": "milliseconds of a prediction",
+    "step_bytes": "bytes of a training step",
+}
 
 
 def tell(suite: Suite, records: Sequence[Mapping[str, Any]], folder: Path, config: Any) -> None:
     """Write `report.html` in the folder of the suite's runs, and the tables between markers."""
-    from ...evaluation.page import document, facts, section
+    from ...evaluation.page import document, facts, gallery_of, section
 
     lined = lines(records)
-    found = tables(lined, suite.plan, published_figures(suite.models, suite.name))
+    found, more = _tables(suite, lined)
     origin = origins(suite, records)
-    sections = [section(table.title, table.html()) for table in found]
+    pictures = _pictures(lined) if suite.plan["kind"] == "train" else []
+    sections = [section(table.title, table.html()) for table in [*found, *more]]
+    sections[1:1] = [section("Error against cost", gallery_of(pictures))]
     page = document(suite.title, suite.about, *sections, section("Origin", facts(origin)))
     write_text(folder / "report.html", page)
-    text = "\n\n".join(f"**{table.title}**\n\n{table.markdown()}" for table in found)
-    note = "; ".join(f"{name}: {value}" for name, value in origin.items())
     name = f"{suite.name} {suite.size}"
-    replace_marked(Path(config.readme), name, f"{suite.about}\n\n{text}\n\n{note}.")
-    if found:
-        replace_marked(Path(config.headline), name, found[0].markdown())
+    if config.readme:
+        text = "\n\n".join(f"**{table.title}**\n\n{table.markdown()}" for table in found)
+        note = "; ".join(f"{what}: {value}" for what, value in origin.items() if value)
+        replace_marked(Path(config.readme), name, f"{suite.about}\n\n{text}\n\n{note}.")
+    if config.headline and suite.plan["kind"] == "train":
+        table = headline_table(variants(lined, EPOCHS))
+        replace_marked(Path(config.headline), name, table.markdown())
     print(relative(folder / "report.html"))
+
+
+def _tables(suite: Suite, lined: Sequence[Line]) -> tuple[list[Table], list[Table]]:
+    """Return the tables of a suite, and those that only its page has room for."""
+    if suite.plan["kind"] == "train":
+        published = published_figures(suite.models, suite.name)
+        return tables(lined, suite.plan, published), []
+    if suite.plan["kind"] == "verb":
+        return [verb_table(suite.title, lined, suite.plan["columns"])], []
+    return [ratio_table(suite.title, lined)], [comparison_table(lined)]
+
+
+def _pictures(lined: Sequence[Line]) -> list[Any]:
+    from ...evaluation.canvas import png
+    from ...evaluation.pareto import pareto_figure
+    from ...evaluation.pictures import Picture
+
+    found = []
+    for name, cost in COSTS.items():
+        points = {
+            line.label: (line.mean(name), line.mean("test/l2"))
+            for line in variants(lined, EPOCHS)
+            if line.model not in FLOORS and line.mean(name) and line.mean("test/l2")
+        }
+        if points:
+            figure = pareto_figure(points, cost=cost, error="relative L2 error")
+            caption = f"Relative L2 error after equal epochs against {cost}; the line joins models "
+            caption += "that no other beats in both."
+            found.append(Picture(f"pareto_{name}", caption, png(figure)))
+    return found
 
 
 def origins(suite: Suite, records: Sequence[Mapping[str, Any]]) -> dict[str, str]:

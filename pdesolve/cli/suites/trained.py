@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,9 @@ _FEW, _MORE = 2, 8
 def figures(task: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
     """Train the model of `task["config"]` and return its figures with the hashes of its data.
 
-    With `task["seconds"]` the model gets as many whole epochs as fit into that processor time by
-    the time of its first batches, at least one; the schedule spans them. A row that was killed
-    keeps the epochs that it was given first.
+    With `task["seconds"]` the model gets as many whole epochs as fit into that time by the time of
+    its first batches, at least one; the schedule spans them. It is time of the processor, but on
+    the wall where another device works. A row that was killed keeps the epochs it was given first.
     """
     from omegaconf import OmegaConf
 
@@ -35,16 +35,16 @@ def figures(task: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
     # Validation would cost quick models more of their budget than slow ones.
     config.trainer.validate_every = config.trainer.epochs
     went_on = (folder / "checkpoints").exists()
-    started = time.process_time()
+    clock = _clock(config)
+    started = clock()
     model, result = learned(config, sets, folder)
-    spent = time.process_time() - started
-    on_cpu = next(model.parameters()).device.type == "cpu"
+    spent = clock() - started
     told = {
         "parameters": sum(p.numel() for p in model.parameters()),
         "epochs": config.trainer.epochs,
         "steps": result.history[-1]["step"],
-        # Of a row that went on, processor time would be that of its last part alone.
-        "seconds": spent if on_cpu and not went_on else result.seconds,
+        # Of a row that went on, this process knows the last part alone.
+        "seconds": result.seconds if went_on else spent,
     }
     hashes = {"train": sets.train.data_hash}
     hashes |= {f"test{label}": test.data_hash for label, test in sets.test.items()}
@@ -78,21 +78,27 @@ def _epochs(config: Any, sets: Sets, seconds: float, kept: Path) -> int:
 
 
 def _epoch_seconds(config: Any, train: Any) -> float:
-    """Return processor seconds of an epoch, from a few batches."""
+    """Return the seconds of an epoch, from a few batches."""
+    clock = _clock(config)
     items = len(train) // train.trajectories
 
     def measured(batches: int) -> tuple[int, float]:
         samples = min(-(-batches * config.trainer.batch_size // items), train.trajectories)
         part = train.subset(range(samples))
-        started = time.process_time()
+        started = clock()
         _one_epoch(config, part)
-        return len(part), time.process_time() - started
+        return len(part), clock() - started
 
     measured(1)
     (few, short), (more, long) = measured(_FEW), measured(_MORE)
     # Of a set of few batches all are the more, and nothing is left to subtract.
     each = (long - short) / (more - few) if more > few and long > short else long / more
     return each * len(train)
+
+
+def _clock(config: Any) -> Callable[[], float]:
+    """Return the clock of a run: of the processor, or on the wall where another device works."""
+    return time.perf_counter if config.trainer.get("device") else time.process_time
 
 
 def _one_epoch(config: Any, part: Any) -> None:

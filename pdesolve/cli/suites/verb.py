@@ -1,6 +1,7 @@
 """The row of another verb: `pdesolve VERB ...` in the row's folder, and the figures it wrote."""
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,9 @@ from typing import Any
 def figures(task: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
     """Run the verb and return its `metrics.json`.
 
-    Raises:
-        ArithmeticError, ValueError: the verb failed; its own words stand above in the output.
+    A verb that fails ends the process with its exit code; its words are the last of the output.
     """
     del seed
-    import time
-
     from ..main import main
 
     run = folder / "run"

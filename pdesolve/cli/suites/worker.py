@@ -1,11 +1,12 @@
-"""The process of one row: `python -m pdesolve.cli.suites.worker FOLDER`.
+"""What the process of one row does: row.json of a folder becomes its result.json.
 
-FOLDER holds row.json; result.json is written there when the row is done, so that its absence tells
-of a failure whatever the reason was. The last line of the output is the reason.
+The result is written when the row is done, so that its absence tells of a failure whatever the
+reason was. All output goes to output.txt, and its last line is the reason.
 """
 
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ..application import write_text
+from ..failures import Skipped, UsageError, exit_code_of
+from ..main import said
 from .code import code_version
 
 # Kind of a row: the module of this room with its `figures(task, seed, folder)`.
@@ -25,23 +28,48 @@ WORKERS = {
 }
 
 
-def main(folder: Path) -> int:
-    """Do the row of a folder and return the exit code."""
+def do(folder: str, threads: int) -> None:
+    """Do the row of a folder and end the process with the exit code that its failure has."""
+    with open(Path(folder) / "output.txt", "w", encoding="utf-8") as output:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(output.fileno(), stream.fileno())
+    import torch
+
+    torch.set_num_threads(threads)
+    try:
+        main(Path(folder))
+    except Exception as error:
+        code = exit_code_of(error)
+        if code is None:
+            raise
+        print(said(error).replace("\n", " "), flush=True)
+        sys.exit(code)
+
+
+def main(folder: Path) -> None:
+    """Do the row of a folder.
+
+    Raises:
+        UsageError: the row has no config, or the sources changed since it was planned.
+    """
     row = json.loads((folder / "row.json").read_text())
+    if reason := row["task"].get("config", {}).get("broken"):
+        raise UsageError(reason)
     if code_version() != row["code"]:
-        print(
+        raise UsageError(
             f"the sources are {code_version()} and were {row['code']} when the suite started: give "
             "the same command again"
         )
-        return 2
     figures: Callable[[Mapping[str, Any], int, Path], dict[str, Any]]
     figures = import_module(f".{WORKERS[row['kind']]}", __package__).figures
-    found = figures(row["task"], row["seed"], folder)
+    try:
+        found = figures(row["task"], row["seed"], folder)
+    except Skipped as reason:
+        found = {"status": "skipped", "reason": str(reason), "figures": {}}
     found["figures"] = {name: finite(value) for name, value in found["figures"].items()}
     told = found | {"machine": machine(), "process_bytes": process_bytes()}
     text = json.dumps(told, indent=1, sort_keys=True, allow_nan=False)
     write_text(folder / "result.json", text)
-    return 0
 
 
 def finite(value: Any) -> Any:
@@ -64,22 +92,6 @@ def process_bytes() -> int:
 
 def machine() -> dict[str, str]:
     """Return what a time depends on beside the code."""
-    import os
-
     from ...evaluation.report import environment
 
     return {**environment(), "processors": str(os.cpu_count())}
-
-
-if __name__ == "__main__":
-    from ..failures import Stopped, exit_code_of
-    from ..main import said
-
-    try:
-        sys.exit(main(Path(sys.argv[1])))
-    except Exception as error:
-        code = exit_code_of(error)
-        if code is None:
-            raise
-        print(said(error).replace("\n", " "))
-        sys.exit(143 if isinstance(error, Stopped) else code)

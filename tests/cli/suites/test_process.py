@@ -1,4 +1,6 @@
+import contextlib
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,15 +11,31 @@ from pdesolve.cli.suites import process
 from pdesolve.cli.suites.process import outcome_of, reason_of
 
 
+class Program(subprocess.Popen):
+    """A few lines of Python, in the words of multiprocessing."""
+
+    def is_alive(self):
+        return self.poll() is None
+
+    def join(self, timeout=None):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(timeout)
+
+    @property
+    def exitcode(self):
+        return self.poll()
+
+
 def standing_in(monkeypatch, program):
     """Let rows be done by a few lines of Python that find their folder in `folder`."""
-    lines = f"import sys; folder = sys.argv[-1]; {program}"
-    real = process.subprocess.Popen
 
-    def popen(command, **options):
-        return real([sys.executable, "-c", lines, command[-1]], **options)
+    def start(folder, threads):
+        del threads
+        lines = f"import sys; folder = sys.argv[-1]; {program}"
+        with open(folder / "output.txt", "w") as log:
+            return Program([sys.executable, "-c", lines, str(folder)], stdout=log, stderr=log)
 
-    monkeypatch.setattr(process.subprocess, "Popen", popen)
+    monkeypatch.setattr(process, "start", start)
 
 
 def outcome(row, tmp_path, limit=60.0, stopped=()):

@@ -50,3 +50,17 @@ def test_a_record_is_strict_json_and_says_what_was_asked(records, row):
     assert stored["task"] == row.task
     with pytest.raises(ValueError, match="not JSON compliant"):
         records.write(row, DONE | {"figures": {"radius": float("inf")}})
+
+
+def test_a_table_is_of_one_set_of_data(records, row):
+    records.write(row, DONE)
+    other = replace(row, model="lsm", data_hash="0ther")
+    records.write(other, DONE | {"finished": "2026-02-01"})
+    floor = replace(row, model="script", data_hash="")
+    records.write(floor, DONE)
+    assert [r["model"] for r in records.told(["mgno", "lsm", "script"])] == ["lsm", "script"]
+
+
+def test_rows_of_models_that_are_gone_are_not_told(records, row):
+    records.write(row, DONE)
+    assert records.told(["lsm"]) == []

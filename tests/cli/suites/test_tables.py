@@ -1,5 +1,6 @@
 import pytest
 
+from pdesolve.cli.suites.other_tables import comparison_table, ratio_table, verb_table
 from pdesolve.cli.suites.summary import lines
 from pdesolve.cli.suites.tables import cost_table, curve_table, error_table
 
@@ -79,3 +80,22 @@ def test_cost_stands_by_grid_with_its_exponents(record):
     figures = {"step_seconds@33": 0.001, "step_bytes@33": 2e6, "exponent/step_seconds": 1.5}
     told = row_of(cost_table(lines([record(variant="cost", figures=figures)])), "MgNO")
     assert (told["ms at 33"], told["MB at 33"], told["exponent of time"]) == ("1", "2", "1.5")
+
+
+def test_problems_have_the_figures_that_their_suite_names(record):
+    solved = record(label="heat", figures={"error/l2": 1e-10, "seconds": 2.0})
+    failed = record(model="beam", label="beam", status="failed", reason="did not converge")
+    table = verb_table("problems", lines([solved, failed]), {"error": "error/l2"})
+    assert row_of(table, "heat") == {"": "heat", "error": "1e-10", "note": ""}
+    assert row_of(table, "beam")["note"] == "did not converge"
+
+
+def test_ratios_of_a_script_come_as_their_geometric_mean(record):
+    figures = {"what": "theirs / ours"}
+    for place, value in {"a": 2.0, "b": 8.0}.items():
+        figures |= {place: value, f"{place}/low": value - 1, f"{place}/high": value + 1}
+    lined = lines([record(label="layers", figures=figures)])
+    told = row_of(ratio_table("speed", lined), "layers")
+    assert (told["comparisons"], told["geometric mean"], told["least"]) == ("2", "4", "2")
+    assert told["what"] == "theirs / ours"
+    assert comparison_table(lined).rows[1] == ["layers", "b", "8 (7 to 9)"]
