@@ -3,6 +3,7 @@
 from typing import Any
 
 from ..judge import compared, has_rollouts, named, refuse_wild
+from ..refinable import estimator_of
 from ..sets import Sets, residual_of
 
 # Share of the test samples that the conformal ball is to hold.
@@ -22,7 +23,13 @@ def test_figures(model: Any, sets: Sets) -> dict[str, Any]:
     for label, test in sets.test.items():
         prefix = f"test{label}"
         try:
-            values = evaluation.per_sample(model, test, residual=residual_of(test), device=device)
+            values = evaluation.per_sample(
+                model,
+                test,
+                residual=residual_of(test),
+                estimate=None if label else estimator_of(test),
+                device=device,
+            )
         except (ValueError, RuntimeError) as error:
             if not label:
                 raise

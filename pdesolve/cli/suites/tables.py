@@ -42,7 +42,7 @@ def _columns(lines: Sequence[Line]) -> dict[str, Callable[[Line], str]]:
         "L2 of rollouts": _figure("test/rollout/l2"),
         "residual (of the truth)": _residual,
         **zero_shot,
-        "estimated error": _figure("test/estimated"),
+        "estimated error (ratio)": _estimated,
         "90 % ball (held)": _ball,
         "parameters": lambda line: _count(line.mean("parameters")),
         "epochs": lambda line: _count(line.mean("epochs")),
@@ -166,6 +166,11 @@ def _bands(line: Line) -> str:
 def _residual(line: Line) -> str:
     value, truth = line.mean("test/residual"), line.mean("test/residual_of_truth")
     return "" if value is None else f"{_short(value)} ({_short(truth)})"
+
+
+def _estimated(line: Line) -> str:
+    value, ratio = line.mean("test/estimated"), line.mean("test/estimated_ratio")
+    return "" if value is None else f"{_short(value)} ({_short(ratio)})"
 
 
 def _ball(line: Line) -> str:
