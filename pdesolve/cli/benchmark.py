@@ -61,17 +61,17 @@ def counted(
 
 
 def _make_data(plan: Any) -> None:
-    """Generate the set of a suite where it is not there, in a process of its own."""
+    """Generate the sets of a suite that are not there, in processes of their own."""
     from .suites.composed import composed
 
-    if not plan.get("data"):
-        return
-    path = Path(composed("generate", plan["data"])["dataset"]["path"])
-    if (path / "MANIFEST.json").is_file():
-        return
-    command = ["-m", "pdesolve", "generate", *plan["data"], "progress=false"]
-    if subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL).returncode:
-        raise UsageError(f"the suite's data cannot be made: see `{shlex.join(command[1:])}`")
+    sets = plan.get("data", [])
+    for overrides in [sets] if sets and isinstance(sets[0], str) else sets:
+        path = Path(composed("generate", overrides)["dataset"]["path"])
+        if (path / "MANIFEST.json").is_file():
+            continue
+        command = ["-m", "pdesolve", "generate", *overrides, "progress=false"]
+        if subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL).returncode:
+            raise UsageError(f"the suite's data cannot be made: see `{shlex.join(command[1:])}`")
 
 
 def of_variants(rows: Sequence[Any], wanted: Sequence[str]) -> list[Any]:

@@ -136,21 +136,32 @@ def composed_or_broken(verb: str, overrides: Sequence[str], operator: Any = None
         return {"broken": str(error).partition("\n")[0]}
 
 
-def named_overrides(plan: Mapping[str, Any]) -> dict[str, Sequence[str]]:
-    """Return the overrides of a verb's rows by name: `rows`, or a row for each file of a group."""
+def named_overrides(plan: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the rows of a verb by name: `rows`, or one for each file of a group.
+
+    A row has `overrides`, and `of` where it needs a trained model: which one of `plan["train"]`.
+    """
     if group := plan.get("each"):
         files = sorted(path.stem for path in (config_folder() / group).glob("*.yaml"))
-        return {name: [f"{group}={name}"] for name in plan.get("only") or files}
-    return dict(plan.get("rows", {}))
+        return {name: {"overrides": [f"{group}={name}"]} for name in plan.get("only") or files}
+    return dict(plan["rows"])
 
 
 def _verbs(suite: Suite, names: Sequence[str], allow: Sequence[str]) -> Iterator[dict[str, Any]]:
-    verb, common = suite.plan["verb"], [*suite.plan["overrides"], f"allow=[{','.join(allow)}]"]
-    for name, overrides in named_overrides(suite.plan).items():
-        if name in names:
-            given = [*overrides, *common]
-            task = {"verb": verb, "overrides": given, "config": composed_or_broken(verb, given)}
-            yield _plain(name, "verb", task)
+    plan, allowed = suite.plan, f"allow=[{','.join(allow)}]"
+    verb = plan["verb"]
+    for name, row in named_overrides(plan).items():
+        if name not in names:
+            continue
+        given = [*row["overrides"], *plan["overrides"], allowed]
+        task: dict[str, Any] = {"verb": verb, "overrides": given, "config": {}}
+        if "of" in row:
+            # Its `run` is known only where the row is done.
+            train = [*plan["train"][row["of"]], "progress=false", allowed]
+            task |= {"train": train, "config": composed_or_broken("train", train)}
+        else:
+            task["config"] = composed_or_broken(verb, given)
+        yield _plain(name, "verb", task) | {"data_hash": data_hash_of(task["config"])}
 
 
 def _scripts(suite: Suite, names: Sequence[str], allow: Sequence[str]) -> Iterator[dict[str, Any]]:

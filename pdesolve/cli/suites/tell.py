@@ -62,11 +62,11 @@ def _pictures(lined: Sequence[Line]) -> list[Any]:
 
     found = []
     for name, cost in COSTS.items():
-        points = {
-            line.label: (line.mean(name), line.mean("test/l2"))
-            for line in variants(lined, EPOCHS)
-            if line.model not in FLOORS and line.mean(name) and line.mean("test/l2")
-        }
+        points = {}
+        for line in variants(lined, EPOCHS):
+            price, error = line.mean(name), line.mean("test/l2")
+            if line.model not in FLOORS and price and error:
+                points[line.label] = price, error
         if points:
             figure = pareto_figure(points, cost=cost, error="relative L2 error")
             caption = f"Relative L2 error after equal epochs against {cost}; the line joins models "
