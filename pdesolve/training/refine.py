@@ -1,6 +1,5 @@
 """A prediction judged and corrected by the equation itself, without labels."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, Literal, get_args
@@ -10,14 +9,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..grid import Grid
-from ..layers.correction import last_spectral
 from ..ops import fourier
 from ..solution import Solution
 from .evolution import Evolution, coarse_shape
 from .published_refinement import tune_as_published
 from .steady import Steady
 from .sweep import Iterate, Swept, judged, sweep
-from .tune import FreeField, LastLayer, LayerBehind, Trial, Tuning, tune
+from .tune import LastLayer, Tuning, frozen_operator, trial_of, tune
 
 Method = Literal["estimate", "sweep", "tune", "published"]
 
@@ -124,13 +122,15 @@ def refine(
     if method in ("tune", "published"):
         published = method == "published"
         chosen = Tuning("last_layer", time_modes=6) if published else tuning or Tuning()
-        frozen = _frozen(error_model, chosen, model, inputs)
+        frozen = frozen_operator(error_model, chosen, model, inputs)
         known = kept if history is None else _double(history)[:, 0]
         found = []
         for i in range(len(kept)):
             row = torch.tensor([i], device=kept.device)
             own = error_model.rows(row)
-            trial = _trial(own, kept[row], chosen, frozen, None if inputs is None else inputs[row])
+            trial = trial_of(
+                own, kept[row], chosen, frozen, None if inputs is None else inputs[row]
+            )
             if published and isinstance(trial, LastLayer):
                 found.append(tune_as_published(own, trial, iterations=iterations or 50))
             else:
@@ -170,40 +170,6 @@ def _swept(
     return Swept(start, start.replaced(better, new.rows(better)), most)
 
 
-def _frozen(
-    error_model: Any, tuning: Tuning, model: nn.Module | None, inputs: Tensor | None
-) -> nn.Module | None:
-    """Return a copy of the operator in float64 without gradients, if its last layer is tuned."""
-    if not isinstance(error_model, Evolution):
-        raise ValueError(
-            'method is "tune" for a steady equation, expected "sweep" or "estimate": one sweep '
-            "solves for the whole error there"
-        )
-    if tuning.parameters != "last_layer":
-        return None
-    if model is None or inputs is None:
-        raise ValueError(
-            'parameters is "last_layer" without model and inputs, expected both: pass '
-            "refine(..., model=operator, inputs=x)"
-        )
-    return copy.deepcopy(model).double().eval().requires_grad_(False)
-
-
-def _trial(
-    error_model: Evolution,
-    states: Tensor,
-    tuning: Tuning,
-    frozen: nn.Module | None,
-    x: Tensor | None,
-) -> Trial:
-    """Return what is tuned of one sample."""
-    if frozen is not None and x is not None:
-        return _last_layer(frozen, _double(x), states.shape, tuning)
-    if tuning.parameters == "layer":
-        return LayerBehind(error_model.anchor, states, tuning.time_modes)
-    return FreeField(states)
-
-
 def _joined(found: list[Swept]) -> Swept:
     """Return what was found of single samples as one batch."""
     start, best = (
@@ -216,17 +182,6 @@ def _joined(found: list[Swept]) -> Swept:
         for part in ("start", "best")
     )
     return Swept(start, best, torch.cat([one.iterations for one in found]))
-
-
-def _last_layer(model: nn.Module, x: Tensor, shape: torch.Size, tuning: Tuning) -> LastLayer:
-    if hasattr(model, "latent") and hasattr(model, "output"):
-        with torch.no_grad():
-            latent = model.latent(x)  # pyright: ignore
-        return LastLayer(
-            lambda: model.output(latent, x, shape[1]).reshape(shape),  # pyright: ignore
-            last_spectral(model), tuning.time_modes,
-        )  # fmt: skip
-    return LastLayer(lambda: model(x).reshape(shape), last_spectral(model), tuning.time_modes)
 
 
 @torch.no_grad()

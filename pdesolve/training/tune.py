@@ -1,5 +1,6 @@
 """Refinement by gradient descent on the equation's defects: of a field, or of a spectral layer."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
@@ -8,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..layers.correction import SpectralCorrection, corrected, window
+from ..layers.correction import SpectralCorrection, corrected, last_spectral, window
 from ..ops import norms
 from .evolution import Evolution
 from .sweep import Iterate, Swept, judged
@@ -124,6 +125,51 @@ class LastLayer:
 
     def parameters(self) -> list[nn.Parameter]:
         return list(self.correction.parameters())
+
+
+def frozen_operator(
+    error_model: object, tuning: Tuning, model: nn.Module | None, inputs: Tensor | None
+) -> nn.Module | None:
+    """Return a copy of the operator in float64 without gradients, if its last layer is tuned."""
+    if not isinstance(error_model, Evolution):
+        raise ValueError(
+            'method is "tune" for a steady equation, expected "sweep" or "estimate": one sweep '
+            "solves for the whole error there"
+        )
+    if tuning.parameters != "last_layer":
+        return None
+    if model is None or inputs is None:
+        raise ValueError(
+            'parameters is "last_layer" without model and inputs, expected both: pass '
+            "refine(..., model=operator, inputs=x)"
+        )
+    return copy.deepcopy(model).double().eval().requires_grad_(False)
+
+
+def trial_of(
+    error_model: Evolution,
+    states: Tensor,
+    tuning: Tuning,
+    frozen: nn.Module | None,
+    x: Tensor | None,
+) -> Trial:
+    """Return what is tuned of one sample."""
+    if frozen is not None and x is not None:
+        return _last_layer(frozen, x.to(states.dtype), states.shape, tuning)
+    if tuning.parameters == "layer":
+        return LayerBehind(error_model.anchor, states, tuning.time_modes)
+    return FreeField(states)
+
+
+def _last_layer(model: nn.Module, x: Tensor, shape: torch.Size, tuning: Tuning) -> LastLayer:
+    if hasattr(model, "latent") and hasattr(model, "output"):
+        with torch.no_grad():
+            latent = model.latent(x)  # pyright: ignore
+        return LastLayer(
+            lambda: model.output(latent, x, shape[1]).reshape(shape),  # pyright: ignore
+            last_spectral(model), tuning.time_modes,
+        )  # fmt: skip
+    return LastLayer(lambda: model(x).reshape(shape), last_spectral(model), tuning.time_modes)
 
 
 def tune(
