@@ -17,7 +17,6 @@ from .optimizers import Adam as Adam
 from .optimizers import AdamW as AdamW
 from .optimizers import Muon as Muon
 from .patchwise import Patchwise as Patchwise
-from .periodic_shifts import PeriodicShifts as PeriodicShifts
 from .random_points import RandomPoints as RandomPoints
 from .refine import refine as refine
 from .schedules import OneCycle as OneCycle
