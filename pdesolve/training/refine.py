@@ -100,6 +100,7 @@ def refine(
         ValueError: shapes, or options that the equation cannot serve.
     """
     _check(prediction, equation, grid, history, step, method)
+    _check_options(tolerance, iterations, coarse, block)
     given = {name: _double(value) for name, value in (given or {}).items()}
     if history is None or step is None:
         error_model: Any = Steady(equation, grid, given)
@@ -272,6 +273,20 @@ def _check(
                 f"history has {len(history)} samples and prediction {len(prediction)}, expected "
                 "as many"
             )
+
+
+def _check_options(
+    tolerance: float | None, iterations: int | None, coarse: float | None, block: int | None
+) -> None:
+    if tolerance is not None and not tolerance > 0:
+        raise ValueError(f"tolerance is {tolerance}, expected a relative error > 0 such as 1e-2")
+    if coarse is not None and not 0 < coarse <= 1:
+        raise ValueError(
+            f"coarse is {coarse}, expected a share of the points, 0 < coarse <= 1, or None"
+        )
+    for name, count in (("iterations", iterations), ("block", block)):
+        if count is not None and count < 1:
+            raise ValueError(f"{name} is {count}, expected 1 or more, or None")
 
 
 def _on(grid: Grid, prediction: Tensor) -> Tensor:

@@ -140,6 +140,10 @@ def test_line_between_walls_is_refined_by_the_equation_itself():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"tolerance": 0.0}, "a relative error > 0"),
+        ({"coarse": 2.0}, "a share of the points"),
+        ({"iterations": 0}, "iterations is 0, expected 1 or more"),
+        ({"block": -1}, "block is -1"),
         ({"equation": Beam()}, "neither step and substeps nor correction"),
         ({"history": None}, "expected history and step: it evolves"),
         ({"prediction": torch.zeros(3, 2, 9, 24, 24)}, "one unknown"),
