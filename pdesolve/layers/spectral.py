@@ -160,7 +160,16 @@ class SpectralConv(nn.Module):
         return layer
 
     def to_neuraloperator(self) -> dict[str, Tensor]:
-        """State dict for a `neuralop` SpectralConv of the same sizes."""
+        """State dict for a `neuralop` SpectralConv of the same sizes.
+
+        Raises:
+            ValueError: the layer has a bias for each mode, which that one does not know.
+        """
+        if self.mode_bias is not None:
+            raise ValueError(
+                f"mode_bias is {self.mode_bias.scale}, expected None: neuralop's layer has no bias "
+                f"for each mode"
+            )
         return neuraloperator.state_dict_of(self)
 
 

@@ -26,3 +26,8 @@ def test_mode_bias_starts_at_zero_and_is_known_as_complex():
     assert layer.mode_bias.pairs.shape == (4, 3, 1, 2)
     assert not layer.mode_bias.pairs.any()
     assert layer.mode_bias.complex_pairs == ("pairs",)
+
+
+def test_neuraloperator_has_no_place_for_a_mode_bias():
+    with pytest.raises(ValueError, match="mode_bias is 0.5, expected None"):
+        SpectralConv(1, 1, (4, 4), mode_bias=0.5).to_neuraloperator()
