@@ -29,5 +29,5 @@ def test_mode_bias_starts_at_zero_and_is_known_as_complex():
 
 
 def test_neuraloperator_has_no_place_for_a_mode_bias():
-    with pytest.raises(ValueError, match="mode_bias is 0.5, expected None"):
+    with pytest.raises(ValueError, match=r"mode_bias is 0\.5, expected None"):
         SpectralConv(1, 1, (4, 4), mode_bias=0.5).to_neuraloperator()
