@@ -48,7 +48,10 @@ BEHIND = {
     "TFNO, forced flow": (
         FORCED, *FRAMES, "operator=tfno", "operator.modes=[16,16]", "operator.width=24",
     ),
-    "MgNO, forced flow": (FORCED, *FRAMES, "operator=mgno", "operator.width=16"),
+    "MgNO, forced flow": (
+        FORCED, *FRAMES, "operator=mgno", "operator.width=16", "optimizer.lr=1e-3",
+        "trainer.clip_norm=1",
+    ),
     "scOT, forced flow": (
         FORCED, *FRAMES, "operator=scot/small", "operator.condition_dim=0", "operator.patch=2",
     ),
