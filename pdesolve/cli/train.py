@@ -34,7 +34,7 @@ def train(config: Any, folder: Path) -> dict[str, float]:
         title=f"{config.operator._target_.rpartition('.')[2]} on {config.dataset.name}",
         history=result.history,
         run_figures={
-            "parameters": sum(p.numel() for p in model.parameters()),
+            "parameters": numbers_of(model),
             "seconds": result.seconds,
         },
     )
@@ -81,6 +81,11 @@ def learned(config: Any, sets: Any, folder: Path | None) -> tuple[Any, Any]:
         except training.Interrupted as interrupted:
             raise Stopped(stopped[0], resume_hint(interrupted, folder)) from interrupted
     return model, result
+
+
+def numbers_of(model: Any) -> int:
+    """Return how many real numbers a model learns; a complex one counts as two."""
+    return sum(p.numel() * (2 if p.is_complex() else 1) for p in model.parameters())
 
 
 def starting_model(config: Any, dataset: Any) -> Any:

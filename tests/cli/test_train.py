@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 
 import pdesolve as package
-from pdesolve.cli.train import new_model
+from pdesolve.cli.train import new_model, numbers_of
 from pdesolve.datasets import from_arrays
 from pdesolve.operators import STFNO
 
@@ -131,3 +131,8 @@ def test_a_signal_leaves_a_checkpoint_and_the_command_to_go_on(with_data, signum
     assert "go on with `pdesolve train" in err
     assert "Traceback" not in err
     assert list(folder.glob("checkpoints/step*"))
+
+
+def test_complex_weights_count_as_two_real_numbers():
+    weights = torch.nn.ParameterList([torch.zeros(3), torch.zeros(2, 5, dtype=torch.complex64)])
+    assert numbers_of(weights) == 3 + 2 * 10

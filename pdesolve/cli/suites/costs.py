@@ -48,7 +48,7 @@ def _on_grid(config: Any, points: int) -> tuple[int, int, dict[str, float | None
     import torch
 
     from ...evaluation.cost import call_seconds, peak_bytes
-    from ..train import new_model
+    from ..train import new_model, numbers_of
     from .calls import prediction, training_step
 
     dataset = _noise(config, points)
@@ -61,7 +61,7 @@ def _on_grid(config: Any, points: int) -> tuple[int, int, dict[str, float | None
         "step_seconds": call_seconds(step, device, repeats=3) / _BATCH,
         "step_bytes": peak_bytes(step, device),
     }
-    return points**dataset.grid.dims, sum(p.numel() for p in model.parameters()), costs
+    return points**dataset.grid.dims, numbers_of(model), costs
 
 
 def _noise(config: Any, points: int) -> Any:

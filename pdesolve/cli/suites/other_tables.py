@@ -32,7 +32,7 @@ def ratio_table(title: str, lines: Sequence[Line]) -> Table:
         if medians:
             mean = exp(sum(map(log, medians)) / len(medians))
             cells = [str(len(medians)), *map(_short, (min(medians), mean, max(medians)))]
-        rows.append([line.label, *cells, _note(line)])
+        rows.append([line.label, *cells, line.remarks.get("what") or _note(line)])
     heads = ["script", "comparisons", "least", "geometric mean", "largest", "what"]
     return Table(title, heads, rows).shown()
 

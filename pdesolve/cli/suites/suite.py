@@ -31,9 +31,10 @@ class Model:
     published: Sequence[Mapping[str, Any]] = ()
 
     def overrides_for(self, suite: str, size: str) -> list[str]:
-        """Return the overrides that hold for a suite at a size; what is more special comes last."""
+        """Return the overrides that hold for a suite at a size; the more special one of a key."""
         places = ("all", size, suite, f"{suite}/{size}")
-        return [one for place in places for one in self.overrides.get(place, ())]
+        given = [one for place in places for one in self.overrides.get(place, ())]
+        return list({one.partition("=")[0]: one for one in given}.values())
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ class Line:
         model, label, variant: whose line it is.
         figures: name to its values, one for each seed that has it.
         reasons: why rows failed or were skipped, one for each kind of reason.
+        remarks: figures that are words, such as why a model did not take a grid.
         codes: versions of the package that made the figures.
         task: of the first record.
     """
@@ -23,6 +24,7 @@ class Line:
     variant: str
     figures: Mapping[str, Sequence[float]]
     reasons: Sequence[str]
+    remarks: Mapping[str, str]
     codes: Sequence[str]
     task: Mapping[str, Any]
 
@@ -57,8 +59,8 @@ def _line(group: Sequence[Mapping[str, Any]]) -> Line:
         name: [r["figures"][name] for r in done if _is_number(r["figures"].get(name))]
         for name in names
     }
-    texts = [text for r in done for text in r["figures"].values() if isinstance(text, str)]
-    reasons = dict.fromkeys([*(r["reason"] for r in group if r["status"] != "done"), *texts])
+    remarks = {k: v for r in done for k, v in r["figures"].items() if isinstance(v, str)}
+    reasons = dict.fromkeys(r["reason"] for r in group if r["status"] != "done")
     first = group[0]
     return Line(
         first["model"],
@@ -66,6 +68,7 @@ def _line(group: Sequence[Mapping[str, Any]]) -> Line:
         first["variant"],
         {name: values for name, values in figures.items() if values},
         list(reasons),
+        remarks,
         sorted({record["code"] for record in done}),
         first["task"],
     )

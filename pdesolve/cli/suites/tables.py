@@ -26,15 +26,14 @@ def error_table(title: str, lines: Sequence[Line], published: Mapping[str, str])
         [line.label, *(tell(line) for tell in columns.values()), published.get(line.model, "")]
         for line in [*floors, *others]
     ]
-    return Table(title, ["model", *columns, "published"], rows).shown()
+    refused = sorted({line.label for line in lines if any("refused" in n for n in line.remarks)})
+    caption = f"Refused: {', '.join(refused)} (for the grid of the training alone)."
+    return Table(title, ["model", *columns, "published"], rows, caption if refused else "").shown()
 
 
 def _columns(lines: Sequence[Line]) -> dict[str, Callable[[Line], str]]:
     finer = sorted({n for line in lines for n in line.figures if re.fullmatch(r"test@\w+/l2", n)})
-    zero_shot = {
-        f"L2 at {name[5:-3]} points": _figure(name, rival=f"reference/interpolation/{name}")
-        for name in finer
-    }
+    zero_shot = {f"L2 at {name[5:-3]} points": _zero_shot(name) for name in finer}
     return {
         "relative L2": _figure("test/l2"),
         "relative H1": _figure("test/h1"),
@@ -94,9 +93,10 @@ def cost_table(lines: Sequence[Line]) -> Table:
     rows = []
     for line in sorted(lines, key=lambda one: one.mean(f"step_seconds@{points[-1]}") or 1e9):
         times = [_short(line.mean(f"step_seconds@{n}"), 1e-3) for n in points]
-        bytes_ = [_short(line.mean(f"step_bytes@{n}"), MEGABYTE) for n in points]
+        memory = [_short(line.mean(f"step_bytes@{n}"), MEGABYTE) for n in points]
         growth = [_short(line.mean(f"exponent/{name}")) for name in ("step_seconds", "step_bytes")]
-        rows.append([line.label, *times, *bytes_, *growth, "; ".join(line.reasons)])
+        notes = [*line.reasons, *line.remarks.values()]
+        rows.append([line.label, *times, *memory, *growth, "; ".join(notes)])
     return Table(
         "Cost by grid",
         heads,
@@ -148,12 +148,22 @@ def _by_error(line: Line) -> float:
     return float("inf") if error is None else error
 
 
-def _figure(name: str, rival: str = "") -> Callable[[Line], str]:
+def _figure(name: str) -> Callable[[Line], str]:
     def told(line: Line) -> str:
-        value, spread = line.mean(name), line.spread(name)
-        text = _short(value) + (f" ± {spread:.1g}" if spread is not None else "")
-        other = line.mean(rival) if rival else None
-        return f"{text} (interpolated {_short(other)})" if other is not None else text
+        spread = line.spread(name)
+        return _short(line.mean(name)) + (f" ± {spread:.1g}" if spread is not None else "")
+
+    return told
+
+
+def _zero_shot(name: str) -> Callable[[Line], str]:
+    figure = _figure(name)
+
+    def told(line: Line) -> str:
+        if f"{name.removesuffix('l2')}refused" in line.remarks:
+            return "refused"
+        rival = line.mean(f"reference/interpolation/{name}")
+        return f"{figure(line)} (interpolated {_short(rival)})" if rival else figure(line)
 
     return told
 

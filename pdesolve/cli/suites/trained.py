@@ -24,7 +24,7 @@ def figures(task: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
     """
     from omegaconf import OmegaConf
 
-    from ..train import learned
+    from ..train import learned, numbers_of
     from .measured import test_figures
 
     config = OmegaConf.create(dict(task["config"]))
@@ -40,7 +40,7 @@ def figures(task: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
     model, result = learned(config, sets, folder)
     spent = clock() - started
     told = {
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters": numbers_of(model),
         "epochs": config.trainer.epochs,
         "steps": result.history[-1]["step"],
         # Of a row that went on, this process knows the last part alone.

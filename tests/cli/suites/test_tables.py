@@ -99,3 +99,12 @@ def test_ratios_of_a_script_come_as_their_geometric_mean(record):
     assert (told["comparisons"], told["geometric mean"], told["least"]) == ("2", "4", "2")
     assert told["what"] == "theirs / ours"
     assert comparison_table(lined).rows[1] == ["layers", "b", "8 (7 to 9)"]
+
+
+def test_a_model_that_refuses_another_grid_says_so_where_its_figure_would_stand(record):
+    taken = record(figures={"test/l2": 0.1, "test@65/l2": 0.2})
+    told = record(model="deeponet", label="DeepONet", figures={"test/l2": 0.3})
+    told["figures"] |= {"test@65/refused": "x has points (65, 65)"}
+    table = error_table("errors", lines([taken, told]), {})
+    assert row_of(table, "DeepONet")["L2 at 65 points"] == "refused"
+    assert table.caption == "Refused: DeepONet (for the grid of the training alone)."
