@@ -20,17 +20,41 @@ def evaluate(config: Any, folder: Path) -> dict[str, float]:
 
     trained = run_config(config.run)
     dataset = trained.dataset
-    for name in ("path", "stride", "test_strides"):
-        if config.get(name) is not None:
-            dataset[name] = config[name]
-    train = open_split(dataset, "train", trained.dataset.stride)
-    tests = open_tests(dataset, config.split, dataset.get("test_strides", ()))
-    if not tests:
-        raise UsageError(f"{dataset.path} has no split {config.split!r}: see its folder data/")
-    model = trained_model(Path(config.run), trained, train, config.allow)
+    if dataset.get("members"):
+        sets = mixture_sets(dataset, config)
+    else:
+        for name in ("path", "stride", "test_strides"):
+            if config.get(name) is not None:
+                dataset[name] = config[name]
+        train = open_split(dataset, "train", trained.dataset.stride)
+        tests = open_tests(dataset, config.split, dataset.get("test_strides", ()))
+        if not tests:
+            raise UsageError(f"{dataset.path} has no split {config.split!r}: see its folder data/")
+        sets = Sets(train, None, tests)
+    model = trained_model(Path(config.run), trained, sets.train, config.allow)
     title = f"{trained.operator._target_.rpartition('.')[2]} on {dataset.name}, {config.split}"
-    sets = Sets(train, None, tests)
     return judge(model, sets, folder, config, title=title, estimate=config.estimate)
+
+
+def mixture_sets(dataset: Any, config: Any) -> Any:
+    """Open the training split of a mixture and the split that is asked for, of all its members.
+
+    Raises:
+        UsageError: a member lacks the split, or another place is asked for.
+    """
+    from .failures import UsageError
+    from .mixture import open_mixture
+    from .sets import Sets, has_split
+
+    if config.path is not None or config.stride is not None:
+        raise UsageError(
+            f"path or stride is given for the mixture {dataset.name}, expected neither: its "
+            "members say where they are"
+        )
+    lacking = [one.name for one in dataset.members if not has_split(one, config.split)]
+    if lacking:
+        raise UsageError(f"members {', '.join(lacking)} have no split {config.split!r}")
+    return Sets(open_mixture(dataset, "train"), None, {"": open_mixture(dataset, config.split)})
 
 
 def run_config(run: str) -> Any:

@@ -116,8 +116,9 @@ def refinable(dataset: Any) -> Refinable | str:
     from ..datasets import Pairs, Window
     from ..datasets.windows import quantity
 
-    name = dataset.equation
-    equation = equation_of(dataset)
+    # Members of a mixture have an equation each, and the mixture none.
+    name = getattr(dataset, "equation", "")
+    equation = equation_of(dataset) if name else None
     if equation is None:
         return f"pdesolve knows no equation {name!r}" if name else "the data names no equation"
     if dataset.grid is None or any(dataset.grid.offset):

@@ -3,6 +3,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from pdesolve import Grid
+from pdesolve.cli.evaluate import mixture_sets
 from pdesolve.cli.failures import UsageError
 from pdesolve.cli.sets import open_sets
 from pdesolve.datasets import DatasetSpec, DatasetWriter, FieldSpec, write_manifest
@@ -82,3 +83,22 @@ def test_the_first_trajectories_of_each_member_train(config):
     sets = open_sets(config)
     assert [one.dataset.trajectories for one in sets.train.members] == [2, 2]
     assert [one.dataset.trajectories for one in sets.valid.members] == [1, 1]
+
+
+def asked(**changes):
+    return OmegaConf.create({"split": "valid", "path": None, "stride": None} | changes)
+
+
+def test_mixture_is_evaluated_on_a_split_of_all_members(config):
+    sets = mixture_sets(config.dataset, asked())
+    assert len(sets.test[""]) == 12
+    assert len(sets.train) == 24
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"split": "test"}, "second have no split 'test'"), ({"path": "data/x"}, "expected neither")],
+)
+def test_mixture_elsewhere_is_refused(config, changes, words):
+    with pytest.raises(UsageError, match=words):
+        mixture_sets(config.dataset, asked(**changes))
