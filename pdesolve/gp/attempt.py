@@ -39,6 +39,11 @@ class Attempt:
         total = self.residual + self.boundary
         return total if math.isfinite(total) else math.inf
 
+    @property
+    def order(self) -> tuple[bool, float]:
+        """What is least for the best candidate: one whose iteration arrived goes first."""
+        return not self.contracted, self.score
+
     def figures(self) -> dict[str, float | str]:
         """Return a line of the table of candidates."""
         return {

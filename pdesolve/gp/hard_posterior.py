@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 
 from .attempt import Attempt
+from .expansion import Expansion
 from .observations import problem_rows
 from .posterior import Posterior, Rows
 from .problem import Problem
@@ -20,6 +21,7 @@ def hard_posterior(problem: Problem, attempt: Attempt) -> Posterior:
     the coefficients is that of the solution. So the bars are approximate: they say what a prior of
     these bands leaves open, not what lies outside the bands.
     """
+    assert isinstance(attempt.expansion, Expansion)  # slabs are of more axes
     features, mean = attempt.expansion.bases[0], attempt.expansion.core
     rows = problem_rows(problem, features, 1.0, 1.0, at=mean)
     fitted, edges = rows.matrix @ mean, len(problem.functionals)

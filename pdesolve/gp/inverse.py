@@ -99,6 +99,11 @@ class SensorMisfit:
         problem = problem_of(grid=grid, **model(start))
         search = solve_one_dimension if grid.dims == 1 else solve_many_dimensions
         found, _ = search(problem)
+        if not isinstance(found.expansion, Expansion):
+            raise ValueError(
+                "start leads to an evolution that is solved in slabs of time, expected one that a "
+                "single expansion holds: infer from a shorter time, or start from other parameters"
+            )
         self._bases = [
             b if isinstance(b, OrthonormalBasis) else OrthonormalBasis.of(b, axis)  # pyright: ignore
             for b, axis in zip(found.expansion.bases, problem.axes, strict=True)

@@ -28,12 +28,18 @@ class KroneckerForm:
         problem: what is solved.
         bases: functions of each axis.
         test_spaces: of each axis.
+        load: share of the source and the boundary data that is asked for, see `continuation`.
     """
 
     def __init__(
-        self, problem: Problem, bases: Sequence[RankedBasis], test_spaces: Sequence[TestSpace]
+        self,
+        problem: Problem,
+        bases: Sequence[RankedBasis],
+        test_spaces: Sequence[TestSpace],
+        *,
+        load: float = 1.0,
     ):
-        self.problem = problem
+        self.problem, self._load = problem, load
         self.forms = [
             Form(basis, axis, [f for f in problem.functionals if f.axis == j],
                  problem.jet.highest(j), space)
@@ -58,7 +64,7 @@ class KroneckerForm:
                 wanted = self._traces(j)
                 misfit = wanted - mode_product(form.conditions, core, j - core.ndim)
                 core = core + mode_product(form.lift, misfit, j - core.ndim)
-        return core
+        return self._load * core
 
     def _traces(self, j: int) -> Tensor:
         """Return the boundary data across axis j as coefficients of the other axes."""
@@ -83,7 +89,11 @@ class KroneckerForm:
         """Return the tested residual of the function with these coefficients."""
         problem, total = self.problem, torch.zeros_like(self.start())
         for rows, block, derivatives in self.blocks(core):
-            values = problem.jet.value(derivatives, problem.known(block))
+            known = problem.known(block)
+            values = problem.jet.value(derivatives, known)
+            if self._load < 1:
+                start = problem.jet.value(torch.zeros_like(derivatives), known)
+                values = values - (1 - self._load) * start
             total = total + self.tested(values, rows)
         return total
 

@@ -4,8 +4,11 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import product
 
+from torch import Tensor
+
 from .attempt import GOOD, Attempt
 from .axis import Axis
+from .continuation import continued
 from .dispersion import dispersion_lines
 from .expansion import Expansion
 from .features import Bands, merged
@@ -50,12 +53,12 @@ def solve_many_dimensions(problem: Problem) -> tuple[Attempt, list[Attempt]]:
             tried.append(attempt)
             if attempt.score < PERFECT:
                 return attempt, tried
-        best = min(tried, key=lambda attempt: attempt.score, default=None)
+        best = min(tried, key=lambda attempt: attempt.order, default=None)
         growing = best is not None and best.contracted and stage is not _harder
         if best is not None and growing and not best.score < GOOD:
             for attempt in _grown(problem, best):
                 tried.append(attempt)
-                best = min(best, attempt, key=lambda attempt: attempt.score)
+                best = min(best, attempt, key=lambda attempt: attempt.order)
                 if best.score < GOOD:
                     break
         if best is not None and best.score < (GOOD if stage is _lines else _BAD):
@@ -64,12 +67,33 @@ def solve_many_dimensions(problem: Problem) -> tuple[Attempt, list[Attempt]]:
         raise ValueError(
             f"grid has {problem.grid.shape} points, too few for a band of any candidate: refine it"
         )
-    return min(tried, key=lambda attempt: attempt.score), tried
+    return min(tried, key=lambda attempt: attempt.order), tried
 
 
 def _harder(problem: Problem) -> Iterator[Attempt]:
     """Yield what else there is for a nonlinear problem whose iteration does not contract."""
-    yield from _marched(problem) if is_evolution(problem) else ()
+    yield from _marched(problem) if is_evolution(problem) else _continued(problem)
+
+
+def _continued(problem: Problem) -> Iterator[Attempt]:
+    """Yield the solution at the end of a path from zero, in the bands that the data have."""
+    for name, bands in _found(problem, _WIDTHS[0]):
+        expansion = _end_of_path(problem, _bases(problem, bands))
+        if expansion is not None:
+            yield Attempt(f"{name}, continued", expansion, bands, *misfits(problem, expansion))
+            return
+
+
+def _end_of_path(problem: Problem, bases: Sequence[OrthonormalBasis]) -> Expansion | None:
+    spaces = automatic_test_spaces(problem.functionals, len(bases))
+
+    def solve(load: float, start: Tensor) -> tuple[Tensor, bool]:
+        outcome = solve_newton(KroneckerForm(problem, bases, spaces, load=load), start)
+        return outcome.free, outcome.contracted
+
+    form = KroneckerForm(problem, bases, spaces)
+    free = continued(solve, form.start())
+    return None if free is None else form.expansion(form.core(free))
 
 
 def _marched(problem: Problem) -> Iterator[Attempt]:
@@ -120,14 +144,18 @@ def attempted(
     problem: Problem, name: str, bands: Sequence[Bands], spaces: Sequence[TestSpace] | None = None
 ) -> Attempt | None:
     """Return the solution with these bands, None where they are too many for the nodes."""
-    bases = [
-        OrthonormalBasis.of(axis.features(b), axis)
-        for axis, b in zip(problem.axes, bands, strict=True)
-    ]
+    bases = _bases(problem, bands)
     limit = _RANK if problem.linear or not is_evolution(problem) else _EVOLUTION_RANK
     if any(b.rank > limit * len(a.nodes) for b, a in zip(bases, problem.axes, strict=True)):
         return None
     return solved_with(problem, name, bases, tuple(bands), spaces)
+
+
+def _bases(problem: Problem, bands: Sequence[Bands]) -> list[OrthonormalBasis]:
+    return [
+        OrthonormalBasis.of(axis.features(b), axis)
+        for axis, b in zip(problem.axes, bands, strict=True)
+    ]
 
 
 def solved_with(
@@ -157,19 +185,14 @@ def solved_with(
         tried.append(Attempt(name, expansion, bands, *figures, contracted=contracted))
         if contracted:
             return tried[-1]
-    return min(tried, key=lambda attempt: attempt.score)
+    return min(tried, key=lambda attempt: attempt.order)
 
 
 def _lines(problem: Problem) -> Iterator[Attempt]:
-    data = snapshots(problem)
     seen: set[tuple[Bands, ...]] = set()
     for width in _WIDTHS:
         contracted = []
-        spectra = [
-            pursue(d, axis, width=width) if d.shape[1] else _base(axis, width)
-            for d, axis in zip(data, problem.axes, strict=True)
-        ]
-        for name, bands in _candidates(problem, spectra, width):
+        for name, bands in _found(problem, width):
             if bands not in seen:
                 seen.add(bands)
                 attempt = attempted(problem, name, bands)
@@ -178,6 +201,15 @@ def _lines(problem: Problem) -> Iterator[Attempt]:
                     yield attempt
         if contracted and not any(contracted):
             return
+
+
+def _found(problem: Problem, width: float) -> Iterator[tuple[str, tuple[Bands, ...]]]:
+    """Yield the bands of the data, of one half-width."""
+    spectra = [
+        pursue(d, axis, width=width) if d.shape[1] else _base(axis, width)
+        for d, axis in zip(snapshots(problem), problem.axes, strict=True)
+    ]
+    yield from _candidates(problem, spectra, width)
 
 
 def _candidates(

@@ -31,11 +31,13 @@ class Outcome:
 
     Args:
         core: coefficients of the solution.
+        free: W, those of them that the boundary data leave free.
         reduction: of the tested residual, relative to the start.
         steps: Newton steps or refinements taken.
     """
 
     core: Float[Tensor, "*r"]
+    free: Float[Tensor, "*free"]
     reduction: float
     steps: int
 
@@ -61,7 +63,7 @@ def solve_separable(form: KroneckerForm) -> Outcome:
         free, residual, size = trial, trial_residual, trial_size
         if step and not halved:
             break
-    return Outcome(form.core(free), size / max(start, 1e-300), step + 1)
+    return Outcome(form.core(free), free, size / max(start, 1e-300), step + 1)
 
 
 def solve_newton(form: KroneckerForm, start: Float[Tensor, "*free"] | None = None) -> Outcome:
@@ -93,7 +95,7 @@ def solve_newton(form: KroneckerForm, start: Float[Tensor, "*free"] | None = Non
         earlier = sizes[-1 - _PATIENCE] if len(sizes) > _PATIENCE else math.inf
         if stagnating or size > _HOPELESS * earlier or not size < sizes[-2]:
             break
-    return Outcome(form.core(free), sizes[-1] / max(first, 1e-300), len(sizes) - 1)
+    return Outcome(form.core(free), free, sizes[-1] / max(first, 1e-300), len(sizes) - 1)
 
 
 def _damped(

@@ -4,12 +4,14 @@ import math
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 from .attempt import GOOD, Attempt
 from .axis import Axis
+from .continuation import continued
 from .expansion import Expansion
 from .misfit import misfits
-from .priors import Prior, band_priors, envelope_priors, full_prior
+from .priors import Prior, band_priors, envelope_priors, full_prior, periodogram_prior
 from .problem import Problem
 from .weight_space import SHARPEST, Collocation, solve_linear, solve_nonlinear
 
@@ -36,14 +38,13 @@ def solve_one_dimension(problem: Problem) -> tuple[Attempt, list[Attempt]]:
         tried.append(first[-1](SHARPEST))
         if tried[-1].score < _PERFECT:
             break
-    best = min(tried, key=lambda attempt: attempt.score)
-    for attempt in () if best.score < GOOD else _harder(problem, first):
+    best = min(tried, key=lambda attempt: attempt.order)
+    for attempt in () if best.score < GOOD else _harder(problem, first, best.contracted):
         tried.append(attempt)
-        if attempt.score < best.score:
-            best = attempt
+        best = min(best, attempt, key=lambda attempt: attempt.order)
         if best.score < GOOD:
             break
-    for attempt in () if best.score < GOOD else _grown(problem, best):
+    for attempt in () if best.score < GOOD or not best.contracted else _grown(problem, best):
         tried.append(attempt)
         if not attempt.score < _WORTHWHILE * best.score:
             break
@@ -51,12 +52,23 @@ def solve_one_dimension(problem: Problem) -> tuple[Attempt, list[Attempt]]:
     return best, tried
 
 
-def _harder(problem: Problem, first: list["Solver"]) -> Iterator[Attempt]:
+def _harder(problem: Problem, first: list["Solver"], settled: bool) -> Iterator[Attempt]:
+    # Cut-offs and other bands are for what an iteration leaves, not for one that goes astray.
+    if not settled:
+        for solver in {first[0]: None, first[-1]: None}:
+            attempt = solver.continued(SHARPEST)
+            if attempt is not None:
+                yield attempt
+        return
     yield from (solver(cutoff) for solver in first for cutoff in _CUTOFFS)
     axis = problem.axes[0]
     points = torch.cat([axis.nodes, axis.midpoints]).sort()[0]
     finer = Axis(points, axis.length, axis.periodic, axis.spacing)
-    more = [*band_priors(problem, finer, " with midpoints"), *envelope_priors(problem)]
+    more = [
+        periodogram_prior(problem),
+        *band_priors(problem, finer, " with midpoints"),
+        *envelope_priors(problem),
+    ]
     for prior in more:
         solver = Solver(problem, prior)
         yield from (solver(cutoff) for cutoff in (SHARPEST, *_CUTOFFS))
@@ -81,12 +93,26 @@ class Solver:
     def __call__(self, cutoff: float) -> Attempt:
         """Return the solution with this cut-off, and how well it holds between the nodes."""
         if self._solved is not None:
-            coefficients = self._solved(cutoff)
-        else:
-            coefficients = solve_nonlinear(self.collocation, cutoff)
+            return self._attempt(self._prior.name, self._solved(cutoff), cutoff)
+        coefficients, settled = solve_nonlinear(self.collocation, cutoff)
+        return self._attempt(self._prior.name, coefficients, cutoff, settled)
+
+    def continued(self, cutoff: float) -> Attempt | None:
+        """Return the solution at the end of a path from zero, None if there is none."""
+        rows = self.collocation
+        zero = rows.derivatives.new_zeros(rows.derivatives.shape[2])
+        coefficients = continued(
+            lambda share, start: solve_nonlinear(rows.loaded(share), cutoff, start), zero
+        )
+        name = f"{self._prior.name}, continued"
+        return None if coefficients is None else self._attempt(name, coefficients, cutoff)
+
+    def _attempt(
+        self, name: str, coefficients: Tensor, cutoff: float, settled: bool = True
+    ) -> Attempt:
         expansion = Expansion([self._prior.features], coefficients)
         figures = misfits(self._problem, expansion)
-        return Attempt(self._prior.name, expansion, (self._prior.bands,), *figures, cutoff)
+        return Attempt(name, expansion, (self._prior.bands,), *figures, cutoff, settled)
 
 
 def collocation(problem: Problem, features) -> Collocation:

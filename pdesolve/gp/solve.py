@@ -30,6 +30,10 @@ from .slabs import Solved
 _NOISY = 1e-11
 # The residual between the nodes that noise of one standard deviation explains.
 _NOISE_ALLOWED = 5.0
+_ADVICE = (
+    "look whether the problem has a solution, refine the grid, or solve it for weaker data or a "
+    "shorter time first"
+)
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,8 @@ def _answer(problem: Problem, found: _Found, notes: list[str], tolerance: float)
         value[rows] = block[0]
     # The residual between the nodes of noisy data is their noise.
     allowed = max(tolerance, _NOISE_ALLOWED * found.noise / max(_largest(problem), 1e-300))
-    converged = best.residual <= allowed and best.boundary <= allowed
+    small = best.residual <= allowed and best.boundary <= allowed
+    converged = small and best.contracted
     message = (
         "converged"
         if converged
@@ -179,6 +184,8 @@ def _answer(problem: Problem, found: _Found, notes: list[str], tolerance: float)
             "accept a larger tolerance for a solution with kinks or layers"
         )
     )
+    if not best.contracted:
+        message = "the nonlinear iteration does not converge, nor does continuation: " + _ADVICE
     if found.noise:
         notes = [f"the source has noise of standard deviation {found.noise:.3g}", *notes]
     stats = {

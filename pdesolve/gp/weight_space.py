@@ -6,7 +6,7 @@ is the posterior mean, without the square of the condition number that a kernel 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -16,8 +16,12 @@ from .spectrum import svd
 
 # Singular values below this share of the largest are rounding.
 SHARPEST = 1e-14
-_STEPS, _SMALLEST_DAMPING = 12, 1 / 64
-_DONE, _STAGNATING = 1e-12, 1e-9
+_STEPS, _SMALLEST_DAMPING = 25, 1 / 64
+_DONE = 1e-12
+# A step below this share of the solution's rows belongs to an iteration that has arrived.
+_SETTLED = 1e-7
+# Larger residuals overflow in the next factorisation; a step that makes them is cut further.
+_NUMBER, _HOPELESS_DAMPING = 1e100, 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +62,15 @@ class Collocation:
     residual: Callable[[Tensor], Tensor]
     linearised: Callable[[Tensor], Tensor]
 
+    def loaded(self, share: float) -> "Collocation":
+        """Return the problem with a share of its source and boundary data, see `continuation`."""
+        start = self.residual(torch.zeros_like(self.derivatives[:, :, 0]))
+        return replace(
+            self,
+            values=share * self.values,
+            residual=lambda jet: self.residual(jet) - (1 - share) * start,
+        )
+
     def system(self, coefficients: Float[Tensor, " m"]) -> tuple[Tensor, Tensor]:
         """Return the scaled rows of the linearisation at c, and minus their residual there.
 
@@ -82,28 +95,41 @@ def solve_linear(problem: Collocation) -> Callable[[float], Tensor]:
     return lambda cutoff: rows.solve(data, cutoff)
 
 
-def solve_nonlinear(problem: Collocation, cutoff: float, start: Tensor | None = None) -> Tensor:
-    """Return the solution by Gauss-Newton from zero or from `start`.
+def solve_nonlinear(
+    problem: Collocation, cutoff: float, start: Tensor | None = None
+) -> tuple[Tensor, bool]:
+    """Return the solution by Gauss-Newton from zero or from `start`, and whether it has settled.
 
-    The first step is whole; later ones are halved until the residual does not grow.
+    The first step from zero is whole if its residual is a number at all, since zero may lie far
+    from the boundary data; others are halved until the residual does not grow.
     """
     c = problem.derivatives.new_zeros(problem.derivatives.shape[2]) if start is None else start
     matrix, data = problem.system(c)
-    last_change = float("inf")
+    settled, last_change = False, float("inf")
     for iteration in range(_STEPS):
         # The whole solution is sought, not the step, so that the cut-off acts on it.
         whole = Rows.factorised(matrix).solve(data + matrix @ c, cutoff)
         step, damping = whole - c, 1.0
+        allowed = 1.0001 * float(data.norm()) if iteration or start is not None else _NUMBER
         while True:
             trial = c + damping * step
             trial_matrix, trial_data = problem.system(trial)
-            small_enough = float(trial_data.norm()) <= 1.0001 * float(data.norm())
-            if iteration == 0 or small_enough or damping <= _SMALLEST_DAMPING:
+            size = float(trial_data.norm() + trial_matrix.norm())
+            if float(trial_data.norm()) <= allowed and size < _NUMBER:
+                break
+            if damping <= (_SMALLEST_DAMPING if size < _NUMBER else _HOPELESS_DAMPING):
                 break
             damping /= 2
+        if not size < _NUMBER:
+            return c, False
+        # Coefficients that no row determines may go on changing: then the rows tell.
+        settled = float((matrix @ step).norm()) < _SETTLED * float((matrix @ trial).norm())
         c, matrix, data = trial, trial_matrix, trial_data
         change = float(step.norm()) / max(float(c.norm()), 1e-300)
-        if change < _DONE or (change < _STAGNATING and change > 0.5 * last_change):
+        if change < _DONE or (settled and change > 0.5 * last_change):
+            break
+        stuck = damping <= _SMALLEST_DAMPING and float(data.norm()) > allowed
+        if stuck:
             break
         last_change = change
-    return c
+    return c, settled

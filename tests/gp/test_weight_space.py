@@ -30,8 +30,9 @@ def quadratic():
 
 
 def test_gauss_newton_reaches_a_root_from_a_start():
-    found = solve_nonlinear(quadratic(), 1e-14, torch.tensor([5.0]).double())
+    found, settled = solve_nonlinear(quadratic(), 1e-14, torch.tensor([5.0]).double())
     torch.testing.assert_close(found, torch.tensor([2.0]).double())
+    assert settled
 
 
 def test_linear_rows_are_solved_for_every_cutoff_at_once():
