@@ -20,6 +20,9 @@ WIDTHS = (4.0, 2.0, 8.0)
 _FULL, _ENVELOPES = 0.8, (0.6, 0.75, 0.9)
 # A weight of the envelope below this share of the largest would be rounding.
 _LEAST_WEIGHT = 1e-7
+# Window whose side lobes lie below what a periodogram gives as weights, their floor, and the bins
+# that weigh fully whatever it says.
+_DEEP, _LEAST_LINE, _BASE = 20.0, 1e-9, 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +80,29 @@ def envelope_priors(problem: Problem) -> Iterator[Prior]:
         at = torch.searchsorted(frequencies, teeth).clamp_max(len(envelope) - 1)
         weights = (envelope[at] / envelope[0].clamp_min(1e-300)).sqrt().clamp_min(_LEAST_WEIGHT)
         yield Prior(f"envelope to {share:g} Nyquist", axis.features(bands, weights), bands)
+
+
+def periodogram_prior(problem: Problem) -> Prior:
+    """Return nearly all frequencies, weighted by the periodogram of the solution.
+
+    For harmonics whose lines are many and far apart: bands around them would fill the axis, and an
+    envelope would let the gaps between them overfit.
+    """
+    axis = problem.axes[0]
+    frequencies, amplitude = periodogram(
+        problem.source([axis.nodes])[:, None], float(axis.nodes[1] - axis.nodes[0]), beta=_DEEP
+    )
+    amplitude = amplitude * _weight(problem, axis)(frequencies)
+    # The largest within a bin, since a tooth may fall between a line and its lobe.
+    bins = 2 * int(1 / (axis.length * float(frequencies[1]))) + 1
+    widened = torch.nn.functional.max_pool1d(amplitude[None], bins, stride=1, padding=bins // 2)[0]
+    bands = ((0.0, _ENVELOPES[-1] * axis.nyquist),)
+    teeth = axis.features(bands).frequencies
+    at = torch.searchsorted(frequencies, teeth).clamp_max(len(widened) - 1)
+    weights = (widened[at] / widened.max().clamp_min(1e-300)).clamp_min(_LEAST_LINE)
+    # Homogeneous solutions lie in no data.
+    weights[teeth * axis.length <= _BASE] = 1.0
+    return Prior("periodogram", axis.features(bands, weights), bands)
 
 
 def spectrum_of(problem: Problem, axis: Axis, width: float) -> Spectrum:

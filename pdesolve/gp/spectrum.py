@@ -136,19 +136,26 @@ def noise_floor(rest: Float[Tensor, "n q"]) -> float:
 
 
 def periodogram(
-    data: Float[Tensor, "n q"], step: float, *, padding: int = 8
+    data: Float[Tensor, "n q"], step: float, *, padding: int = 8, beta: float = _BETA
 ) -> tuple[Float[Tensor, " k"], Float[Tensor, " k"]]:
-    """Return frequencies (cycles per length) and amplitudes of windowed, zero-padded data."""
-    window = _window(len(data), data.device)
+    """Return frequencies (cycles per length) and amplitudes of windowed, zero-padded data.
+
+    Args:
+        data: columns on uniform points.
+        step: between the points.
+        padding: times the points that the transform has.
+        beta: of the Kaiser window; higher ones have lower side lobes and wider main lobes.
+    """
+    window = _window(len(data), data.device, beta)
     length = padding * len(data)
     amplitude = torch.fft.rfft(window[:, None] * data, n=length, dim=0).abs().square().sum(1).sqrt()
     frequencies = torch.fft.rfftfreq(length, step, dtype=data.dtype, device=data.device)
     return frequencies, amplitude / window.sum()
 
 
-def _window(points: int, device: torch.device) -> Tensor:
+def _window(points: int, device: torch.device, beta: float = _BETA) -> Tensor:
     return torch.kaiser_window(
-        points, periodic=False, beta=_BETA, dtype=torch.float64, device=device
+        points, periodic=False, beta=beta, dtype=torch.float64, device=device
     )
 
 
