@@ -27,7 +27,7 @@ class Basis(Protocol):
 
 
 # Numbers in a block of points, so that fields of derivatives need little memory at a time.
-_BLOCK = 2**17
+_BLOCK = 2**15
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from .problem import Problem
 _MIXTURES = 6
 # A source below this share of what the boundary data would give is the rounding of zero.
 _ZERO = 1e-12
-_BLOCK = 2**17
+_BLOCK = 2**15
 
 
 def snapshots(problem: Problem) -> list[Float[Tensor, "n q"]]:
