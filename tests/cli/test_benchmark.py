@@ -201,6 +201,14 @@ def test_a_model_is_one_file_that_names_its_operator_or_is_it(suite):
     assert named["mgno"] == "mgno"
 
 
+def test_overrides_of_an_operator_that_a_model_brings_are_its_own():
+    operator = {"_target_": "my_package.Mine", "width": 32}
+    overrides = ["operator.width=24", "operator.modes=[4,4]", "optimizer.lr=2e-3"]
+    config = composed("train", overrides, operator)
+    assert config["operator"] == operator | {"width": 24, "modes": [4, 4]}
+    assert config["optimizer"]["lr"] == 2e-3
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

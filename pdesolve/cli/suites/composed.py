@@ -14,18 +14,24 @@ def composed(verb: str, overrides: Sequence[str], operator: Any = None) -> dict[
     Args:
         verb: of the command line.
         overrides: of its config.
-        operator: takes the place of the config's operator where it is not None.
+        operator: takes the place of the config's operator where it is not None; overrides of
+            operator.KEY are then its own.
     """
+    import yaml
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
+    own = [o for o in overrides if operator is not None and o.startswith("operator.")]
+
     OmegaConf.register_new_resolver("started", lambda: "", replace=True)
     with _no_other_hydra():
-        known = completed(verb, overrides)
+        known = completed(verb, [o for o in overrides if o not in own])
         with initialize_config_dir(str(config_folder()), version_base="1.3"):
             config = compose(verb, overrides=known)
     if operator is not None:
         OmegaConf.update(config, "operator", operator, merge=False, force_add=True)
+    for key, _, value in (override.partition("=") for override in own):
+        OmegaConf.update(config, key, yaml.safe_load(value), force_add=True)
     OmegaConf.resolve(config)
     if "size" in config and "dataset" in config:
         config.dataset = sized(config)
