@@ -43,9 +43,9 @@ def figures(task: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
         "parameters": numbers_of(model),
         "epochs": config.trainer.epochs,
         "steps": result.history[-1]["step"],
-        # Of a row that went on, this process knows the last part alone.
-        "seconds": result.seconds if went_on else spent,
     }
+    if not went_on:  # Of a row that went on, this process knows the last part alone.
+        told["seconds"] = spent
     hashes = {"train": sets.train.data_hash}
     hashes |= {f"test{label}": test.data_hash for label, test in sets.test.items()}
     found = told | call_costs(model, sets.train) | test_figures(model, sets)
