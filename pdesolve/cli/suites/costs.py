@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-# Samples of each call and step.
-_BATCH = 4
+# Samples of each call and step, and of the set from which a model may take principal modes.
+_BATCH, _SAMPLES = 4, 32
 
 
 def figures(task: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _on_grid(config: Any, points: int) -> tuple[int, int, dict[str, float | None
 
 
 def _noise(config: Any, points: int) -> Any:
-    """Return a few samples of noise with the channels of the config's data on another grid."""
+    """Return samples of noise with the channels of the config's data on another grid."""
     import torch
 
     from ...datasets import from_arrays
@@ -75,7 +75,7 @@ def _noise(config: Any, points: int) -> Any:
     grid = train.grid.resized((points,) * train.grid.dims)
     generator = torch.Generator().manual_seed(0)
     x, y = (
-        torch.randn(_BATCH, channels, *grid.shape, generator=generator)
+        torch.randn(_SAMPLES, channels, *grid.shape, generator=generator)
         for channels in (train.in_channels, train.out_channels)
     )
     return from_arrays(x, y, grid=grid)
