@@ -42,7 +42,7 @@ def judge(
     from ..evaluation.pictures import gallery, loss_picture, rollout_movie, rollout_picture
     from ..evaluation.refinement import estimate_picture
     from ..evaluation.report import flat_metrics, write_report
-    from .refinable import estimator_of
+    from .refinable import estimator_of, unseen_of
 
     device = next(model.parameters()).device
     metrics, references, pictures = dict(run_figures or {}), {}, []
@@ -68,6 +68,7 @@ def judge(
             device=device,
         )
         if "estimated" in values:
+            write_errors(folder / f"errors{label}.csv", values)
             start = f"{prefix}_" if label else ""
             pictures.append(estimate_picture(values["estimated"], values["l2"], prefix=start))
         if has_rollouts(test):
@@ -83,9 +84,18 @@ def judge(
             pictures.append(rollout_movie(model, test, errors, prefix=start, device=device))
     if history:
         pictures.append(loss_picture(history))
-    findings = found(title, metrics, references, pictures, sets, config, device)
+    told = any("/estimated" in name for name in metrics)
+    unseen = unseen_of(sets.test[""]) if told else {}
+    findings = found(title, metrics, references, pictures, sets, config, device, unseen)
     write_report(folder, findings)
     return flat_metrics(findings)
+
+
+def write_errors(path: Path, values: Mapping[str, Any]) -> None:
+    """Write the error of each sample beside the one that the equation estimates."""
+    pairs = zip(values["l2"].tolist(), values["estimated"].tolist(), strict=True)
+    lines = [f"{k},{true:.6g},{told:.6g}" for k, (true, told) in enumerate(pairs)]
+    application.write_text(path, "\n".join(["sample,l2,estimated", *lines, ""]))
 
 
 def refuse_wild(l2: Any, name: str) -> None:
@@ -137,7 +147,14 @@ def named(prefix: str, figures: Mapping[str, float]) -> dict[str, float]:
 
 
 def found(
-    title: str, metrics: Any, references: Any, pictures: Any, sets: Sets, config: Any, device: Any
+    title: str,
+    metrics: Any,
+    references: Any,
+    pictures: Any,
+    sets: Sets,
+    config: Any,
+    device: Any,
+    unseen: Mapping[str, str],
 ) -> Any:
     """Return everything that the page shows."""
     from omegaconf import OmegaConf
@@ -158,6 +175,7 @@ def found(
         metrics=metrics,
         references=references,
         pictures=pictures,
+        unseen=unseen,
         dataset=data,
         environment=dict(environment(device)),
         command=application.command(),

@@ -97,6 +97,8 @@ class ErrorBars:
 
         if not config.estimate and config.tolerance is None:
             return None
+        if config.tolerance is not None and not isinstance(config.tolerance, int | float):
+            raise UsageError(f"tolerance is {config.tolerance!r}, expected a number such as 1e-2")
         asked = refinable(dataset)
         if isinstance(asked, str):
             raise UsageError(f"errors of {dataset.name} cannot be estimated: {asked}")
@@ -115,10 +117,10 @@ class ErrorBars:
             self.after += estimates
             self.refined += [0] * len(estimates)
             return prediction
-        solution = self.asked.solution(batch, prediction, tolerance=self.tolerance)
+        solution = self.asked.solution(batch, prediction, tolerance=float(self.tolerance))
         self.before += solution.stats["estimate/before"].tolist()
         self.after += solution.stats["estimate"].tolist()
-        self.refined += solution.stats["accepted"].tolist()
+        self.refined += solution.stats["refined"].tolist()
         return self.asked.layout(solution.value).to(prediction)
 
     def written(self, path: Path) -> dict[str, float]:

@@ -5,9 +5,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .failures import UsageError
 from .sets import equation_of
 
 Kind = Literal["steady", "frames", "lead"]
+
+# What an error bar from the equation cannot see, for reports.
+UNSEEN = {
+    "the known state": "the refined field continues it, errors and all; so does the classical "
+    "solver, and neither the residual nor the estimate sees them",
+    "the grid": "everything is relative to the discrete solution on this grid, whose own error "
+    "counts as none; ask at another stride to see it",
+    "the equation": "its form and parameters are taken as true, those that the data name",
+    "time steps": "of the equation's solver; refinement tells the error that they leave (floor)",
+}
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,12 @@ class Refinable:
     step: float
     fields: Sequence[str]
     numbers: Sequence[str]
+
+    @property
+    def unseen(self) -> dict[str, str]:
+        """What estimates cannot see, by name."""
+        steady = ("the grid", "the equation")
+        return {k: v for k, v in UNSEEN.items() if self.kind != "steady" or k in steady}
 
     def solution(self, batch: Any, prediction: Any, **options: Any) -> Any:
         """Return the Solution of `training.refine` for predictions (b, c, *grid) of a batch."""
@@ -188,12 +205,24 @@ def estimator_of(dataset: Any) -> Any | None:
     return None if isinstance(found, str) else found.estimates
 
 
+def unseen_of(dataset: Any) -> dict[str, str]:
+    """Return what estimates for a dataset cannot see, nothing where there are none."""
+    found = refinable(dataset)
+    return {} if isinstance(found, str) else found.unseen
+
+
 def options_of(config: Any) -> Mapping[str, Any]:
     """Return the arguments of `training.refine` that a config names."""
     from ..training import Tuning
 
     names = ("method", "tolerance", "iterations", "coarse", "block")
     options = {name: config.get(name) for name in names if name in config}
+    for name, value in options.items():
+        if name != "method" and value is not None and not isinstance(value, int | float):
+            raise UsageError(f"{name} is {value!r}, expected a number or null")
     if config.get("tuning") is not None:
-        options["tuning"] = Tuning(**config.tuning)
+        try:
+            options["tuning"] = Tuning(**config.tuning)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"tuning: {error}") from error
     return options

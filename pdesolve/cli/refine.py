@@ -9,15 +9,6 @@ from typing import Any
 from . import application
 from .failures import UsageError
 
-UNSEEN = {
-    "the known state": "the refined field continues it, errors and all; so does the classical "
-    "solver, and neither the residual nor the estimate sees them",
-    "the grid": "everything is relative to the discrete solution on this grid, whose own error "
-    "counts as none; refine at another stride to see it",
-    "the equation": "its form and parameters are taken as true, those that the data name",
-    "time steps": "of the equation's solver; they leave the error that the table calls floor",
-}
-
 
 def main(arguments: Sequence[str]) -> None:
     """Run the verb."""
@@ -66,6 +57,11 @@ def refine(config: Any, folder: Path) -> dict[str, Any]:
     for name in ("path", "stride"):
         if config.get(name) is not None:
             dataset[name] = config[name]
+    for name in ("samples", "batch_size"):
+        if config[name] is not None and config[name] < 1:
+            raise UsageError(f"{name} is {config[name]}, expected 1 or more")
+    if not Path(dataset.path).is_dir():
+        raise UsageError(f"{dataset.path} does not exist: say where the set is with path=FOLDER")
     if not has_split(dataset, config.split):
         raise UsageError(f"{dataset.path} has no split {config.split!r}: see its folder data/")
     data = open_split(dataset, config.split, dataset.stride)
@@ -82,7 +78,18 @@ def refine(config: Any, folder: Path) -> dict[str, Any]:
     model = trained_model(Path(config.run), trained, data, config.allow)
     found = _run(model, data, asked, config)
     np.save(folder / "refined.npy", found.joined("after").numpy())
+    _refuse_wild(found)
     return _report(folder, config, data, asked, found)
+
+
+def _refuse_wild(found: _Found) -> None:
+    """Raise ArithmeticError where results are not finite: no figure can be told of them."""
+    wild = int((~found.joined("after").flatten(1).isfinite().all(1)).sum())
+    if wild:
+        raise ArithmeticError(
+            f"{wild} refined predictions are not finite: look at the predictions of the run with "
+            "pdesolve evaluate"
+        )
 
 
 def _run(model: Any, data: Any, asked: Any, config: Any) -> _Found:
@@ -129,11 +136,14 @@ def _report(folder: Path, config: Any, data: Any, asked: Any, found: _Found) -> 
         "test/l2_worst": float(errors["after"].max()),
         "test/estimated": float(found.stat("estimate").mean()),
         "test/residual": float(found.stat("residual").mean()),
-        "test/accepted": float((1 - found.stat("accepted").double()).mean()),
+        "test/accepted": float((1 - found.stat("refined").double()).mean()),
         "test/iterations": float(found.stat("iterations").double().mean()),
         "test/samples": float(len(truth)),
         "seconds": found.seconds["refinement"],
     }
+    if config.tolerance is not None:
+        above = ~(found.stat("estimate") <= config.tolerance)
+        metrics["test/above_tolerance"] = float(above.double().mean())
     if "floor" in found.stats[0]:
         metrics["test/floor"] = float(found.stat("floor").max())
     references = {
@@ -159,11 +169,11 @@ def _report(folder: Path, config: Any, data: Any, asked: Any, found: _Found) -> 
     ]
     findings = Findings(
         title=f"Refinement of {Path(config.run).name} on {data.name}, {config.split}",
-        summary=_summary(config, errors, found.seconds, found.stat("accepted")),
+        summary=_summary(config, errors, found),
         metrics=metrics,
         references=references,
         pictures=pictures,
-        unseen=UNSEEN if asked.kind != "steady" else _of_steady(UNSEEN),
+        unseen=asked.unseen,
         dataset={"name": data.name, "path": str(data.path), "data hash": data.data_hash},
         environment=environment(),
         command=application.command(),
@@ -173,28 +183,30 @@ def _report(folder: Path, config: Any, data: Any, asked: Any, found: _Found) -> 
     return flat_metrics(findings)
 
 
-def _of_steady(unseen: dict[str, str]) -> dict[str, str]:
-    return {name: unseen[name] for name in ("the grid", "the equation")}
-
-
 def _errors(found: Any, truth: Any) -> Any:
     return (found - truth).flatten(1).norm(dim=1) / truth.flatten(1).norm(dim=1)
 
 
-def _summary(config: Any, errors: Any, seconds: dict[str, float], accepted: Any) -> str:
+def _summary(config: Any, errors: dict[str, Any], found: _Found) -> str:
     """Return what was done, and whether the classical solver would have done it better."""
-    refined, classical = float(errors["after"].mean()), float(errors["classical"].mean())
+    count, total = int(found.stat("refined").sum()), len(found.stat("refined"))
     done = {
         "estimate": "Errors were estimated, the predictions are as they were.",
-        "sweep": f"{int(accepted.sum())} of {len(accepted)} predictions were refined by sweeps.",
-        "tune": f"{int(accepted.sum())} of {len(accepted)} predictions were refined by tuning "
+        "sweep": f"{count} of {total} predictions were refined by sweeps.",
+        "tune": f"{count} of {total} predictions were refined by tuning "
         f"{config.tuning.parameters}.",
         "published": "The last layer was tuned by the published residual, which sees no error.",
     }[config.method]
+    if config.tolerance is not None:
+        above = int((~(found.stat("estimate") <= config.tolerance)).sum())
+        done += f" {above} of {total} are above the tolerance {config.tolerance:g} still."
+    refined, classical = float(errors["after"].mean()), float(errors["classical"].mean())
+    seconds = found.seconds
     ratio = (seconds["prediction"] + seconds["refinement"]) / max(seconds["classical solver"], 1e-9)
-    better = "no less" if classical <= refined else "less"
+    same = abs(classical - refined) <= 0.01 * refined
+    word = "as" if same else "more" if classical < refined else "less"
     return (
-        f"{done} The classical solver from the same known states has a mean error of "
-        f"{classical:.2g}, {better} accurate than {refined:.2g} here, and prediction and "
-        f"refinement took {ratio:.2g} of its time."
+        f"{done} The classical solver, given what the equation is given here, has a mean error of "
+        f"{classical:.2g}: it is {word} accurate {'as' if same else 'than'} the {refined:.2g} of "
+        f"these predictions. Predicting and refining took {ratio:.2g} times its time."
     )

@@ -32,7 +32,8 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     ),
     "residual": (
         "Residual of the equation",
-        "how far predictions are from solving the equation on this grid, relative to its source",
+        "how far predictions are from solving the equation on this grid: relative to its source, "
+        "or, of refined trajectories, the H^-1 norm of the one-step defects over the step",
     ),
     "residual_of_truth": (
         "Residual of the truth",
@@ -45,6 +46,7 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     ),
     "estimated_ratio": ("Estimate over truth", "median over the samples; 1 is a perfect estimate"),
     "accepted": ("Accepted as predicted", "share of the samples that refinement left as they were"),
+    "above_tolerance": ("Above the tolerance", "share of the samples, by the estimated error"),
     "iterations": ("Iterations", "sweeps or steps of tuning, mean over samples"),
     "floor": (
         "Floor of the time steps",

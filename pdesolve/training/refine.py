@@ -15,7 +15,7 @@ from .evolution import Evolution, coarse_shape
 from .published_refinement import tune_as_published
 from .steady import Steady
 from .sweep import Iterate, Swept, judged, sweep
-from .tune import LastLayer, Tuning, frozen_operator, trial_of, tune
+from .tune import LastLayer, Tuning, check_starts_at, frozen_operator, trial_of, tune
 
 Method = Literal["estimate", "sweep", "tune", "published"]
 
@@ -23,6 +23,7 @@ Method = Literal["estimate", "sweep", "tune", "published"]
 _OPTIMISM = 1.5
 _MOST_SWEEPS = 9
 _TUNING_STEPS = 30
+_PUBLISHED_STEPS = 50
 
 
 def refine(
@@ -93,14 +94,23 @@ def refine(
         within the tolerance, or finite without one. Stats, each (b,): estimate and residual
         (H^-1 norm of d / step, or the relative one of a steady equation) after, and before under
         `estimate/before`, `residual/before`; `estimate/slices`, `estimate/slices/before` (b, n);
-        iterations; accepted, 1 where the result is not the prediction itself; floor, the error
-        that the time steps of Φ leave.
+        iterations; refined, 1 where the result is not the prediction itself; floor, the error
+        that the time steps of Φ leave. `layers.SpectralCorrection.store` holds value - prediction
+        in a spectral layer.
 
     Raises:
         ValueError: shapes, or options that the equation cannot serve.
     """
     _check(prediction, equation, grid, history, step, method)
     _check_options(tolerance, iterations, coarse, block)
+    if block is not None and (method != "sweep" or history is None):
+        raise ValueError(
+            f'block is {block} with method "{method}", expected None: blocks are of sweeps in time'
+        )
+    if inputs is not None and len(inputs) != len(prediction):
+        raise ValueError(
+            f"inputs has {len(inputs)} samples and prediction {len(prediction)}, expected as many"
+        )
     given = {name: _double(value) for name, value in (given or {}).items()}
     if history is None or step is None:
         error_model: Any = Steady(equation, grid, given)
@@ -113,44 +123,65 @@ def refine(
         error_model = Evolution(equation, grid, step, anchor, given, share)
         states = _on(grid, _double(prediction))[:, 0]
         error_model = error_model.stable(states)
-    with torch.no_grad():
-        kept = error_model.kept(states)
     if method == "estimate":
         with torch.no_grad():
-            start = judged(error_model, kept)
+            start = judged(error_model, states)
         none = torch.zeros(len(states), dtype=torch.int64, device=states.device)
-        return _solution(prediction, states, error_model, Swept(start, start, none), tolerance)
-    if method in ("tune", "published"):
-        published = method == "published"
-        chosen = Tuning("last_layer", time_modes=6) if published else tuning or Tuning()
-        frozen = frozen_operator(error_model, chosen, model, inputs)
-        known = kept if history is None else _double(history)[:, 0]
-        found = []
-        for i in range(len(kept)):
-            row = torch.tensor([i], device=kept.device)
-            own = error_model.rows(row)
-            trial = trial_of(
-                own, kept[row], chosen, frozen, None if inputs is None else inputs[row]
-            )
-            if published and isinstance(trial, LastLayer):
-                found.append(tune_as_published(own, trial, iterations=iterations or 50))
-            else:
-                found.append(
-                    tune(own, trial, tuning=chosen, iterations=iterations or _TUNING_STEPS,
-                         tolerance=tolerance, known=known[row])
-                )  # fmt: skip
-        swept = _joined(found)
-    else:
+        return _solution(prediction, error_model, Swept(start, start, none), tolerance)
+    rough = isinstance(error_model, Evolution) and error_model.coarse is None
+    # What is too small by so much has to be smaller.
+    wanted = tolerance / _OPTIMISM if rough and tolerance is not None else tolerance
+    if method == "sweep":
         most = iterations or (1 if tolerance is None else _MOST_SWEEPS)
         with torch.no_grad():
-            swept = _swept(error_model, kept, block, tolerance=tolerance, iterations=most)
-    if isinstance(error_model, Evolution) and error_model.coarse is None:
-        best = swept.best
-        optimistic = replace(
-            best, estimate=_OPTIMISM * best.estimate, slices=_OPTIMISM * best.slices
-        )
-        swept = replace(swept, best=optimistic)
-    return _solution(prediction, states, error_model, swept, tolerance)
+            swept = _swept(error_model, states, block, tolerance=wanted, iterations=most)
+    else:
+        known = states if history is None else _double(history)[:, 0]
+        chosen = Tuning("last_layer", time_modes=6) if method == "published" else tuning or Tuning()
+        frozen = frozen_operator(error_model, chosen, model, inputs)
+        swept = _joined([
+            _tuned(method, error_model.rows(row), states[row], known[row], chosen, frozen,
+                   None if inputs is None else inputs[row], iterations, wanted)
+            for row in torch.arange(len(states), device=states.device).split(1)
+        ])  # fmt: skip
+    return _solution(
+        prediction, error_model, _less_optimistic(swept) if rough else swept, tolerance
+    )
+
+
+def _tuned(
+    method: Method,
+    model: Evolution,
+    states: Tensor,
+    known: Tensor,
+    tuning: Tuning,
+    frozen: nn.Module | None,
+    x: Tensor | None,
+    iterations: int | None,
+    tolerance: float | None,
+) -> Swept:
+    """Return what descent finds for one sample."""
+    trial = trial_of(model, states, tuning, frozen, x)
+    check_starts_at(trial, states)
+    if method == "published" and isinstance(trial, LastLayer):
+        return tune_as_published(model, states, trial, iterations=iterations or _PUBLISHED_STEPS)
+    return tune(
+        model, states, trial, tuning=tuning, iterations=iterations or _TUNING_STEPS,
+        tolerance=tolerance, known=known,
+    )  # fmt: skip
+
+
+def _less_optimistic(swept: Swept) -> Swept:
+    """Return what descent on the estimate itself has found, whose estimate is then too small."""
+    best = swept.best
+    factor = torch.where(_changed(swept), _OPTIMISM, 1.0)
+    larger = replace(best, estimate=factor * best.estimate, slices=factor[:, None] * best.slices)
+    return replace(swept, best=larger)
+
+
+def _changed(swept: Swept) -> Tensor:
+    """Return which samples are not the prediction any more, (b,); NaN equals NaN."""
+    return (swept.best.states.nan_to_num() != swept.start.states.nan_to_num()).flatten(1).any(1)
 
 
 def _swept(
@@ -186,17 +217,8 @@ def _joined(found: list[Swept]) -> Swept:
 
 
 @torch.no_grad()
-def _solution(
-    prediction: Tensor, states: Tensor, model: Any, swept: Swept, tolerance: float | None
-) -> Solution:
+def _solution(prediction: Tensor, model: Any, swept: Swept, tolerance: float | None) -> Solution:
     start, best = swept.start, swept.best
-    accepted = (best.states != start.states).flatten(1).any(1)
-    if isinstance(model, Evolution):
-        # What the equation does not represent stays in a prediction that is returned untouched.
-        value = torch.where(_spread(accepted, states), best.states, states)[:, None]
-        floor = model.floor(best.states)
-    else:
-        value, floor = torch.where(_spread(accepted, states), best.states, states), None
     converged = best.estimate.isfinite()
     if tolerance is not None:
         converged = best.estimate <= tolerance
@@ -208,10 +230,12 @@ def _solution(
         "residual": model.residual(best.states, best.defects),
         "residual/before": model.residual(start.states, start.defects),
         "iterations": swept.iterations,
-        "accepted": accepted.to(torch.int64),
+        "refined": _changed(swept).to(torch.int64),
     }
-    if floor is not None:
-        stats["floor"] = floor
+    value = best.states
+    if isinstance(model, Evolution):
+        stats["floor"] = model.floor(model.kept(best.states))
+        value = value[:, None]
     return Solution(value.to(prediction.dtype), model.grid, converged, stats,
                     _message(best, converged, tolerance))  # fmt: skip
 
@@ -219,8 +243,12 @@ def _solution(
 def _message(best: Iterate, converged: Tensor, tolerance: float | None) -> str:
     if bool(converged.all()):
         return "converged"
-    if tolerance is None:
-        return "an estimate is not finite: the prediction is too wild for the equation's steps"
+    wild = ~best.estimate.isfinite()
+    if bool(wild.any()):
+        return (
+            f"{int(wild.sum())} estimates are not finite: the prediction holds NaN or infinity, or "
+            "is too wild for the equation's steps"
+        )
     return (
         f"estimated errors up to {float(best.estimate.max()):.1e} where {tolerance:.1e} was asked: "
         "allow more iterations, a larger share `coarse`, or solve these samples classically"
@@ -263,7 +291,8 @@ def _check(
             f"prediction lies on {tuple(prediction.shape[2:])} points, expected {grid.shape}"
         )
     if history is not None:
-        if history.ndim != axes or tuple(history.shape[3:]) != grid.shape:
+        fits = history.ndim == axes and history.shape[1] == 1 and history.shape[2] >= 1
+        if not fits or tuple(history.shape[3:]) != grid.shape:
             raise ValueError(
                 f"history has shape {tuple(history.shape)}, expected (b, 1, t, *grid) with grid "
                 f"{grid.shape}: the known states, the last being where the prediction starts"
@@ -273,6 +302,10 @@ def _check(
                 f"history has {len(history)} samples and prediction {len(prediction)}, expected "
                 "as many"
             )
+        if not bool(history[:, :, -1].isfinite().all()):
+            raise ValueError("history holds NaN or infinity, expected finite known states")
+    if step is not None and not 0 < step < float("inf"):
+        raise ValueError(f"step is {step}, expected the time from a state to the next, > 0")
 
 
 def _check_options(

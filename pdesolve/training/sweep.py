@@ -62,13 +62,16 @@ class Iterate:
 
 
 def judged(model: ErrorModel, states: Float[Tensor, "b n *grid"]) -> Iterate:
-    """Return states with their defects and their estimated error."""
-    return estimated(model, states, model.defects(states))
+    """Return states with their defects and their estimated error.
+
+    What the equation's solver drops of the states is an error too: no solution has it.
+    """
+    kept = model.kept(states)
+    return _estimated(model, states, kept, model.defects(kept))
 
 
-def estimated(model: ErrorModel, states: Tensor, defects: Tensor) -> Iterate:
-    """Return states, whose defects are known, with their estimated error."""
-    errors = model.errors(states, defects)
+def _estimated(model: ErrorModel, states: Tensor, kept: Tensor, defects: Tensor) -> Iterate:
+    errors = model.errors(kept, defects) + (kept - states)
     size = (states + errors).flatten(2).norm(dim=2)
     error = errors.flatten(2).norm(dim=2)
     return Iterate(states, defects, errors, error.norm(dim=1) / size.norm(dim=1), error / size)
@@ -106,7 +109,7 @@ def sweep(
 
     Args:
         model: of the equation.
-        states: the prediction, as far as the equation represents it.
+        states: the prediction.
         tolerance: of the estimate; None makes all iterations.
         iterations: at most so many.
         memory: of Anderson's rule; None remembers all. Without a memory each plain sweep makes one
@@ -142,4 +145,5 @@ def _open(estimate: Tensor, tolerance: float | None) -> Tensor:
 
 def _judged_again(model: ErrorModel, iterate: Iterate, rows: Tensor) -> Iterate:
     chosen = iterate.rows(rows)
-    return iterate.replaced(rows, estimated(model, chosen.states, chosen.defects))
+    again = _estimated(model, chosen.states, model.kept(chosen.states), chosen.defects)
+    return iterate.replaced(rows, again)

@@ -17,6 +17,8 @@ from .sweep import Iterate, Swept, judged
 # Evaluations that the line search of one iteration may take.
 _EVALUATIONS = 25
 _HISTORY = 20
+# Relative difference of a prediction made in float32 and in float64.
+_SAME = 1e-3
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,31 @@ def trial_of(
     return FreeField(states)
 
 
+def check_starts_at(trial: Trial, states: Float[Tensor, "1 n *grid"]) -> None:
+    """Refuse a trial that does not begin at the prediction.
+
+    Raises:
+        ValueError: the operator makes something else of its inputs.
+    """
+    with torch.no_grad():
+        away = float((trial() - states).norm() / states.norm())
+    # Predictions are float32, tuning float64.
+    if not away < _SAME:
+        raise ValueError(
+            f"model makes of inputs what is {away:.1e} away from prediction, expected the same: "
+            "pass the inputs that the prediction was made of, sample by sample"
+        )
+
+
 def _last_layer(model: nn.Module, x: Tensor, shape: torch.Size, tuning: Tuning) -> LastLayer:
+    with torch.no_grad():
+        made = model(x)
+    if made.numel() != shape.numel():
+        raise ValueError(
+            f"model makes {tuple(made.shape)} of inputs {tuple(x.shape)} for a prediction of "
+            f"{tuple(shape)}, expected as many values: tune on the grid and for the steps of the "
+            'operator, or use parameters="layer"'
+        )
     if hasattr(model, "latent") and hasattr(model, "output"):
         with torch.no_grad():
             latent = model.latent(x)  # pyright: ignore
@@ -174,6 +200,7 @@ def _last_layer(model: nn.Module, x: Tensor, shape: torch.Size, tuning: Tuning) 
 
 def tune(
     model: Evolution,
+    states: Float[Tensor, "1 n *grid"],
     trial: Trial,
     *,
     tuning: Tuning,
@@ -187,7 +214,8 @@ def tune(
 
     Args:
         model: of the equation, for one sample.
-        trial: the trajectory and its parameters.
+        states: the prediction, which is kept if nothing is better.
+        trial: the trajectory and its parameters, which begin at the prediction.
         tuning: the loss.
         iterations: at most so many.
         tolerance: of the estimate, at which the descent stops.
@@ -200,7 +228,7 @@ def tune(
     )  # fmt: skip
     loss = loss_of(model, tuning, known)
     with torch.no_grad():
-        start = best = judged(model, model.kept(trial()))
+        start = best = judged(model, states)
         unit = loss(model.kept(trial())).clamp_min(torch.finfo(start.states.dtype).tiny)
 
     def closure() -> Tensor:

@@ -12,7 +12,11 @@ def test_a_saved_model_scores_what_its_training_run_reported(with_model):
     assert set(estimated) >= {"test/estimated", "test/estimated_ratio"}
     run = {"seconds", "parameters"}
     assert {k: v for k, v in there.items() if k not in run} | estimated == here
-    assert (done.run / "report.html").is_file()
+    assert "What no residual sees" in (done.run / "report.html").read_text()
+    header, *rows = (done.run / "errors.csv").read_text().split()
+    assert header == "sample,l2,estimated"
+    errors = [float(row.split(",")[1]) for row in rows]
+    assert sum(errors) / len(errors) == pytest.approx(here["test/l2"], rel=1e-5)
 
 
 def test_another_split_is_judged_on_request(with_model):

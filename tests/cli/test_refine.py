@@ -20,7 +20,7 @@ def test_sweep_is_compared_with_prediction_and_classical_solver(with_model):
     assert np.load(run / "refined.npy").shape == (3, 1, 17, 17)
     page = (run / "report.html").read_text()
     for words in ("What no residual sees", "the grid", "the equation", "classical solver",
-                  "no less accurate"):  # fmt: skip
+                  "more accurate than"):  # fmt: skip
         assert words in page
 
 
@@ -39,6 +39,9 @@ def test_tolerance_accepts_what_is_good_enough(with_model):
     ("arguments", "words"),
     [
         (("split=nothing",), "no split 'nothing'"),
+        (("tolerance=small",), "expected a number or null"),
+        (("samples=0",), "samples is 0"),
+        (("path=nowhere",), "nowhere does not exist"),
         (("method=tune",), "solves for the whole error"),
     ],
 )

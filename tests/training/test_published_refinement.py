@@ -61,7 +61,7 @@ def test_published_refinement_ends_at_its_last_iterate(operator):
         method="published", iterations=2, model=operator, inputs=x,
     )  # fmt: skip
     assert found.stats["iterations"].tolist() == [2]
-    assert found.stats["accepted"].tolist() == [1]
+    assert found.stats["refined"].tolist() == [1]
     assert all(one.grad is None for one in operator.parameters())
 
 
@@ -76,3 +76,20 @@ def test_last_layer_of_the_operator_is_tuned_by_honest_defects(operator):
     )  # fmt: skip
     before = (prediction[:, 0] - truth).norm()
     assert (found.value[:, 0] - truth).norm() < 0.5 * before
+
+
+def test_inputs_of_another_prediction_are_refused(operator):
+    model, *_ = case()
+    x = torch.stack([model.anchor, model.anchor], 1).float()
+    with torch.no_grad():
+        prediction = operator(x)[:, None]
+    options = {
+        "grid": GRID,
+        "history": model.anchor[:, None, None],
+        "step": STEP,
+        "model": operator,
+    }
+    with pytest.raises(ValueError, match="away from prediction"):
+        refine(2 * prediction, EQUATION, **options, method="published", inputs=x)
+    with pytest.raises(ValueError, match="as many values"):
+        refine(prediction[:, :, :5], EQUATION, **options, method="published", inputs=x)

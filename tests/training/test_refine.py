@@ -48,7 +48,7 @@ def test_estimate_is_the_error_and_leaves_the_prediction():
     ratio = found.stats["estimate"] / errors(found.value)
     assert bool(((ratio > 0.95) & (ratio < 1.10)).all())
     assert found.stats["estimate/slices"].shape == (3, 10)
-    assert not bool(found.stats["accepted"].any())
+    assert not bool(found.stats["refined"].any())
 
 
 def test_one_sweep_leaves_a_fourth_of_the_error_and_a_tenth_of_the_residual():
@@ -64,18 +64,48 @@ def test_tolerances_are_met_and_certified():
         assert bool((errors(found.value) <= 1.05 * tolerance).all())
 
 
+def test_waves_that_the_solver_drops_are_errors_too():
+    _, truth, _ = case()
+    wave = 0.2 * torch.cos(2 * torch.pi * 11 * GRID.coordinates()[0])
+    found = refined(truth + wave, method="estimate")
+    ratio = found.stats["estimate"] / errors(truth + wave)
+    assert bool(((ratio > 0.98) & (ratio < 1.02)).all())
+    swept = refined(truth + wave, tolerance=1e-2)
+    assert swept.stats["refined"].tolist() == [1, 1, 1]
+    assert bool((errors(swept.value) < 1e-2).all())
+
+
+def test_rough_estimates_are_certified_with_a_margin():
+    found = refined(coarse=None, tolerance=1e-2)
+    assert torch.equal(found.converged, found.stats["estimate"] <= 1e-2)
+    good = refined(case()[1], coarse=None, tolerance=1e-2)
+    assert torch.equal(good.stats["estimate"], good.stats["estimate/before"])
+    assert bool(good.converged.all())
+
+
+def test_nan_stays_where_it_is_and_is_told():
+    _, _, wrong = case()
+    broken = wrong.clone()
+    broken[1, 0, 3, 2, 2] = torch.nan
+    found = refined(broken)
+    assert found.converged.tolist() == [True, False, True]
+    assert found.stats["refined"].tolist() == [1, 0, 1]
+    assert int(found.value[1].isnan().sum()) == 1
+    assert "not finite" in found.message
+
+
 def test_good_predictions_are_accepted_as_they_are():
     _, truth, wrong = case()
     mixed = torch.cat([wrong[:1], truth[1:]])
     found = refined(mixed, tolerance=1e-2)
     assert torch.equal(found.value[1:], mixed[1:])
-    assert found.stats["accepted"].tolist() == [1, 0, 0]
+    assert found.stats["refined"].tolist() == [1, 0, 0]
 
 
 def test_wild_prediction_is_returned_untouched_when_nothing_is_gained():
     wild = 50 * torch.randn(case()[1].shape, dtype=torch.float64)
     found = refined(wild, coarse=None)
-    rejected = found.stats["accepted"] == 0
+    rejected = found.stats["refined"] == 0
     assert torch.equal(found.value[rejected], wild[rejected])
 
 
@@ -140,6 +170,10 @@ def test_line_between_walls_is_refined_by_the_equation_itself():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"step": 0.0}, "the time from a state to the next"),
+        ({"history": torch.zeros(3, 2, 1, 24, 24)}, "where the prediction starts"),
+        ({"history": torch.full((3, 1, 2, 24, 24), torch.nan)}, "finite known states"),
+        ({"block": 2, "method": "estimate"}, "blocks are of sweeps"),
         ({"tolerance": 0.0}, "a relative error > 0"),
         ({"coarse": 2.0}, "a share of the points"),
         ({"iterations": 0}, "iterations is 0, expected 1 or more"),
