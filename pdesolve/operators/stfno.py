@@ -17,6 +17,7 @@ from ..recorded import recorded
 
 Activation = Callable[[Tensor], Tensor]
 Positions = Literal["coordinates", "products"]
+FrameTimes = Literal["fixed", "stretched"]
 
 # Frames in the unit of the time coordinate, as published: t = 0.01, 0.02, ...
 TIME_UNIT = 100
@@ -39,7 +40,11 @@ class STFNO(nn.Module):
     many frames of zeros as it is given stand in front; behind it the window has one frame more
     than the output in place of x_last and z. A transform may come back on any number of frames,
     hence the free numbers of frames. All are scaled by 1/n, so that amplitudes do not depend on
-    them: Q yields one trigonometric polynomial in time, and more output frames sample it finer.
+    them.
+
+    A frame of y has the same time whatever number is asked for: fewer frames than `out_channels`
+    has are the first of these, more of them go on from the last ones. As published ("stretched"),
+    another number samples the one trigonometric polynomial in time that Q yields at other times.
 
     Space-time fields are (b, c, t, *space) with any number of frames t. Frames as channels, which
     a window of a dataset gives, are taken too, (b, t c, *space), frame by frame and inside a
@@ -65,6 +70,7 @@ class STFNO(nn.Module):
         bias_scale: δ of the number that Q adds to each mode, see `SpectralConv`.
         last_modes: modes of Q; None takes those of the other layers, "full" all that the grid of
             `domain` and the window of Q have.
+        frame_times: "fixed", or "stretched" as published.
         helmholtz: leave only the part of the output without divergence, for velocities.
         domain: grid of the data in space, for "full" and the sides of the box of `helmholtz`.
 
@@ -96,6 +102,7 @@ class STFNO(nn.Module):
         beta: float = 0.01,
         bias_scale: float = 0.1,
         last_modes: Sequence[int] | Literal["full"] | None = None,
+        frame_times: FrameTimes = "fixed",
         helmholtz: bool = False,
         domain: Grid | None = None,
     ):
@@ -103,7 +110,7 @@ class STFNO(nn.Module):
         _check_sizes(in_channels, out_channels, modes, width, fields, latent_steps, layers)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.fields, self.dims = fields, len(modes) - 1
-        self.output_steps = out_channels // fields
+        self.output_steps, self.frame_times = out_channels // fields, frame_times
         _check_domain(domain, self.dims, fields, full=last_modes == "full", helmholtz=helmholtz)
         self.lengths = domain.lengths if helmholtz and domain is not None else None
         hidden = round(width * mlp_expansion)
@@ -130,7 +137,7 @@ class STFNO(nn.Module):
         Args:
             x: frames, (b, fields, t, *space) or (b, in_channels, *space).
             condition: refused.
-            output_steps: frames wanted; None is as many as `out_channels` has.
+            output_steps: frames wanted; None is as many as `out_channels` has. See the class.
 
         Raises:
             ValueError: axes or channels of x are not this operator's, no step is wanted, or a
@@ -141,9 +148,19 @@ class STFNO(nn.Module):
                 f"condition of shape {tuple(condition.shape)} given, expected none: STFNO takes "
                 f"no parameters; add them to x as components of each frame"
             )
-        y = self.output(self.latent(x), x, output_steps)
+        steps = self.output_steps if output_steps is None else output_steps
+        known = self.space_time(x)
+        y = self.output(self.latent(x), x, self._reached(steps))
+        while y.shape[2] < steps:
+            last = torch.cat([known, y], 2)[:, :, -known.shape[2] :]
+            more = self._reached(steps - y.shape[2])
+            y = torch.cat([y, self.output(self.latent(last), last, more)], 2)
         as_channels = x.ndim == self.dims + 2
         return y.movedim(2, 1).flatten(1, 2) if as_channels else y
+
+    def _reached(self, steps: int) -> int:
+        """Return how many of so many frames one call makes."""
+        return steps if self.frame_times == "stretched" else min(steps, self.output_steps)
 
     def space_time(self, x: Float[Tensor, "b c_in *grid"]) -> Float[Tensor, "b c t *space"]:
         """Return x as (b, fields, t, *space), frames that were channels unfolded."""
@@ -181,19 +198,25 @@ class STFNO(nn.Module):
         Args:
             z: what `latent` returned.
             x: as for `forward`; its last frame is the start.
-            output_steps: see `forward`.
+            output_steps: frames wanted; no more than one call makes unless they are stretched.
         """
-        steps = self.output_steps if output_steps is None else output_steps
-        if steps < 1:
+        wanted = self.output_steps if output_steps is None else output_steps
+        if wanted < 1:
             raise ValueError(
-                f"output_steps is {steps}, expected >= 1: leave it out for {self.output_steps}"
+                f"output_steps is {wanted}, expected >= 1: leave it out for {self.output_steps}"
             )
+        if wanted > self._reached(wanted):
+            raise ValueError(
+                f"output_steps is {wanted}, expected at most {self.output_steps} of one call: the "
+                "operator itself goes on from there"
+            )
+        steps = wanted if self.frame_times == "stretched" else self.output_steps
         last = self.space_time(x)[:, :, -1:]
         window = torch.cat([last, z], 2)
         given = window.shape[2]
         window = F.pad(window, (0, 0) * self.dims + (given, 0))
         y = self.last_spectral(window, (given + 1 + steps, *window.shape[3:]))
-        y = last + y[:, :, -steps:]
+        y = last + y[:, :, -steps:][:, :, :wanted]
         return y if self.lengths is None else solenoidal(y, self.lengths)
 
 

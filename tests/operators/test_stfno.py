@@ -33,8 +33,8 @@ def test_parameter_count_is_the_published_one(modes, width, mlp_width, expected)
 
 
 @pytest.mark.parametrize("steps", [10, 20, 31])
-def test_more_output_steps_sample_the_same_change_in_time_finer(steps):
-    model = built(4, 40, (8, 4, 4), 6)
+def test_stretched_output_steps_sample_the_same_change_in_time_finer(steps):
+    model = built(4, 40, (8, 4, 4), 6, frame_times="stretched")
     x = frames(1, 1, 4, 5, 6)
 
     def change_and_phases(output_steps):
@@ -53,6 +53,24 @@ def test_more_output_steps_sample_the_same_change_in_time_finer(steps):
     torch.testing.assert_close(waves(phases) @ amplitudes, change, rtol=0, atol=1e-10)
     other, phases = change_and_phases(steps)
     torch.testing.assert_close(waves(phases) @ amplitudes, other, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 6, 10, 15])
+def test_frames_have_their_times_whatever_number_is_asked_for(steps):
+    model = built(2, 6, (4, 4, 4), 4, latent_steps=3, layers=2)
+    x = frames(1, 1, 2, 5, 6)
+    first = model(x)
+    second = model(first[:, :, -2:])
+    third = model(second[:, :, -2:])
+    expected = torch.cat([first, second, third], 2)[:, :, :steps]
+    torch.testing.assert_close(model(x, output_steps=steps), expected, rtol=0, atol=1e-13)
+
+
+def test_one_call_makes_no_more_frames_than_it_has():
+    model = built(2, 6, (4, 4, 4), 4, latent_steps=3, layers=2)
+    x = frames(1, 1, 2, 5, 6)
+    with pytest.raises(ValueError, match="at most 6 of one call"):
+        model.output(model.latent(x), x, 7)
 
 
 @pytest.mark.parametrize(("frames_given", "latent_steps"), [(1, 4), (3, 4), (9, 4), (5, 1)])
