@@ -231,7 +231,8 @@ def test_every_set_has_a_small_size(name):
     config = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
     small = config["smoke"]["samples"]
     assert small.keys() == config["samples"].keys()
-    assert sum(small.values()) <= 12
+    # A conformal ball at 90 % wants nine samples for validation.
+    assert sum(small.values()) <= 24
 
 
 @pytest.mark.parametrize(
