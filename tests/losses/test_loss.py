@@ -225,6 +225,8 @@ def test_weighted_sum_needs_a_weight_for_each_term(weights):
 @pytest.mark.compile
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_compile_into_one_graph(generator, name):
+    # All losses share one traced function, of which only so many versions are kept.
+    torch.compiler.reset()
     loss, grid = LOSSES[name]
     prediction, target = pair(generator, "cpu", grid)
     compiled = torch.compile(loss, backend="eager", fullgraph=True)
