@@ -18,7 +18,7 @@ from ..ops.time_difference import time_derivative
 _WILDEST = 8
 _POINTS_AT_ONCE = 2**16
 # Steps at which the error of the time steps is looked at.
-_LOOKS = 5
+_LOOKS = 2
 
 
 @runtime_checkable
