@@ -89,7 +89,7 @@ class AllenCahn:
         in_space = self.steady_residual(lambda u, orders: d(u, (0, *orders)), phase)
         return d(phase, (1, *(0,) * self.dims)) + in_space
 
-    def steady_residual(self, d: Derivative, phase, *, source: Tensor | None = None) -> Tensor:
+    def steady_residual(self, d: Derivative, phase, *, source=None) -> Tensor:
         """Return -D Δu + r u (u² - 1) - f on a grid of space alone, orders (x, ...).
 
         The problem Δu + u (u² - 1) = g of Gaussian process papers is D = 1, r = -1, f = -g.

@@ -158,9 +158,7 @@ class Darcy:
             return torch.exp(inverse * field)
         return torch.where(field >= 0, self.high, torch.full_like(field, self.low))
 
-    def residual(
-        self, d: Derivative, solution, *, coefficient, source: Tensor | None = None
-    ) -> Tensor:
+    def residual(self, d: Derivative, solution, *, coefficient, source=None) -> Tensor:
         """Return -a Δu - grad a · grad u - f at every point, for a differentiable coefficient.
 
         Reads u and a only through the derivative d(field, orders), so Fourier, finite

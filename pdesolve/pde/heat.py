@@ -96,7 +96,7 @@ class Heat3d:
         from_axis = x - (torch.floor(x / pitch).clamp(max=holes - 1) + 0.5) * pitch
         return (from_axis**2 + (y - position) ** 2 > self.radius**2).double()
 
-    def residual(self, d: Derivative, temperature, *, source: Tensor | None = None) -> Tensor:
+    def residual(self, d: Derivative, temperature, *, source=None) -> Tensor:
         """Return -k ΔT - f at every point; right in the plate, away from its walls."""
         orders = ((2, 0, 0), (0, 2, 0), (0, 0, 2))
         laplacian = d(temperature, orders[0]) + d(temperature, orders[1])

@@ -79,9 +79,7 @@ class Helmholtz2d:
         boundary = torch.stack([torch.full_like(a, b) for a, b in drawn])
         return {"coefficient": coefficient, "boundary": boundary}
 
-    def residual(
-        self, d: Derivative, solution, *, coefficient, source: Tensor | None = None
-    ) -> Tensor:
+    def residual(self, d: Derivative, solution, *, coefficient, source=None) -> Tensor:
         """Return Δu + ω² a u - f at every point; reads its fields only through d."""
         u = solution
         laplacian = d(u, (2, 0)) + d(u, (0, 2))
