@@ -31,8 +31,8 @@ from pdesolve.datasets import Window, open_dataset
 from pdesolve.layers.correction import SpectralCorrection, corrected
 from pdesolve.ops import fourier
 from pdesolve.training import Tuning, refine
-from pdesolve.training.evolution import Evolution, coarse_shape
-from pdesolve.training.sweep import judged
+from pdesolve.training.refinement.evolution import Evolution, coarse_shape
+from pdesolve.training.refinement.sweep import judged
 
 RESULT = Path(__file__).parents[1] / "results" / "refinement.json"
 FORCED, DECAYING = "refiner_forced_32", "refiner_decaying_32"

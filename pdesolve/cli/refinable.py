@@ -91,7 +91,7 @@ class Refinable:
         """Return what the equation's own solver makes of the known state, and its seconds."""
         import torch
 
-        from ..training.evolution import Evolution
+        from ..training.refinement.evolution import Evolution
 
         given = {name: value.double() for name, value in self._given(batch).items()}
         if self.kind == "steady":

@@ -18,11 +18,11 @@ from .optimizers import AdamW as AdamW
 from .optimizers import Muon as Muon
 from .patchwise import Patchwise as Patchwise
 from .random_points import RandomPoints as RandomPoints
-from .refine import refine as refine
+from .refinement import Tuning as Tuning
+from .refinement import refine as refine
 from .schedules import OneCycle as OneCycle
 from .schedules import StepDecay as StepDecay
 from .schedules import Torch as Torch
 from .settings import Settings as Settings
-from .tune import Tuning as Tuning
 from .unrolled import Pushforward as Pushforward
 from .unrolled import Unrolled as Unrolled

@@ -58,6 +58,7 @@ THROUGH = {
     "training/pairs.py": "training/test_optimizers.py",
     "training/progress.py": "training/test_loop.py",
     "training/recipe.py": "training/test_loop.py",
+    "training/refinement/checks.py": "training/refinement/test_refine.py",
     "training/state.py": "training/test_loop.py",
     "training/validation.py": "training/test_loop.py",
 }

@@ -6,8 +6,8 @@ from pdesolve.operators import STFNO
 from pdesolve.ops import fourier
 from pdesolve.pde import NavierStokes2d
 from pdesolve.training import Tuning, refine
-from pdesolve.training.evolution import Evolution
-from pdesolve.training.published_refinement import published_residual
+from pdesolve.training.refinement.evolution import Evolution
+from pdesolve.training.refinement.published import published_residual
 
 GRID, STEP = Grid((32, 32), 1.0, True), 0.2
 EQUATION = NavierStokes2d(modes=24)

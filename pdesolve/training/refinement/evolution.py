@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..grid import Grid
-from ..ops import defect, difference, fourier, norms
-from ..ops.time_difference import time_derivative
+from ...grid import Grid
+from ...ops import defect, difference, fourier, norms
+from ...ops.time_difference import time_derivative
 
 # Substeps of a prediction over those of the known states.
 _WILDEST = 8

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..layers.correction import SpectralCorrection, corrected, last_spectral, window
-from ..ops import norms
+from ...layers.correction import SpectralCorrection, corrected, last_spectral, window
+from ...ops import norms
 from .evolution import Evolution
 from .sweep import Iterate, Swept, judged
 

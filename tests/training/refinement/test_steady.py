@@ -3,8 +3,8 @@ import torch
 
 from pdesolve import Grid
 from pdesolve.pde import Darcy, Helmholtz2d, Poisson
-from pdesolve.training.steady import Steady
-from pdesolve.training.sweep import judged
+from pdesolve.training.refinement.steady import Steady
+from pdesolve.training.refinement.sweep import judged
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..grid import Grid
-from ..ops import fourier
-from ..solution import Solution
+from ...grid import Grid
+from ...ops import fourier
+from ...solution import Solution
+from .checks import Method, check_fields, check_options
 from .evolution import Evolution, coarse_shape
-from .published_refinement import tune_as_published
+from .published import tune_as_published
 from .steady import Steady
 from .sweep import Iterate, Swept, judged, sweep
 from .tune import LastLayer, Tuning, check_starts_at, frozen_operator, trial_of, tune
-
-Method = Literal["estimate", "sweep", "tune", "published"]
 
 # After a descent on an estimate that estimate is too small, by up to so much.
 _OPTIMISM = 1.5
@@ -101,52 +100,59 @@ def refine(
     Raises:
         ValueError: shapes, or options that the equation cannot serve.
     """
-    _check(prediction, equation, grid, history, step, method)
-    _check_options(tolerance, iterations, coarse, block)
-    if block is not None and (method != "sweep" or history is None):
-        raise ValueError(
-            f'block is {block} with method "{method}", expected None: blocks are of sweeps in time'
-        )
-    if inputs is not None and len(inputs) != len(prediction):
-        raise ValueError(
-            f"inputs has {len(inputs)} samples and prediction {len(prediction)}, expected as many"
-        )
-    given = {name: _double(value) for name, value in (given or {}).items()}
-    if history is None or step is None:
-        error_model: Any = Steady(equation, grid, given)
-        states = _double(prediction)
-    else:
-        share = None if coarse is None else coarse_shape(grid, coarse)
-        if not all(grid.periodic) and share is not None:
-            share = grid.shape
-        anchor = _double(history)[:, 0, -1]
-        error_model = Evolution(equation, grid, step, anchor, given, share)
-        states = _on(grid, _double(prediction))[:, 0]
-        error_model = error_model.stable(states)
-    if method == "estimate":
-        with torch.no_grad():
-            start = judged(error_model, states)
-        none = torch.zeros(len(states), dtype=torch.int64, device=states.device)
-        return _solution(prediction, error_model, Swept(start, start, none), tolerance)
+    check_options(method, tolerance, iterations, coarse, block, evolves=history is not None)
+    check_fields(prediction, equation, grid, history, step, inputs)
+    known = {name: _double(value) for name, value in (given or {}).items()}
+    error_model, states = _posed(prediction, equation, grid, history, step, known, coarse)
     rough = isinstance(error_model, Evolution) and error_model.coarse is None
     # What is too small by so much has to be smaller.
     wanted = tolerance / _OPTIMISM if rough and tolerance is not None else tolerance
-    if method == "sweep":
+    if method == "estimate":
+        swept = _judged_only(error_model, states)
+    elif method == "sweep":
         most = iterations or (1 if tolerance is None else _MOST_SWEEPS)
         with torch.no_grad():
             swept = _swept(error_model, states, block, tolerance=wanted, iterations=most)
     else:
-        known = states if history is None else _double(history)[:, 0]
-        chosen = Tuning("last_layer", time_modes=6) if method == "published" else tuning or Tuning()
+        chosen = tuning or Tuning()
+        if method == "published":
+            chosen = Tuning("last_layer", time_modes=6)
         frozen = frozen_operator(error_model, chosen, model, inputs)
+        before = states if history is None else _double(history)[:, 0]
         swept = _joined([
-            _tuned(method, error_model.rows(row), states[row], known[row], chosen, frozen,
+            _tuned(method, error_model.rows(row), states[row], before[row], chosen, frozen,
                    None if inputs is None else inputs[row], iterations, wanted)
             for row in torch.arange(len(states), device=states.device).split(1)
         ])  # fmt: skip
     return _solution(
         prediction, error_model, _less_optimistic(swept) if rough else swept, tolerance
     )
+
+
+def _posed(
+    prediction: Tensor,
+    equation: Any,
+    grid: Grid,
+    history: Tensor | None,
+    step: float | None,
+    given: Mapping[str, Tensor],
+    coarse: float | None,
+) -> tuple[Any, Tensor]:
+    """Return how the equation carries errors, and the prediction as the states that it takes."""
+    if history is None or step is None:
+        return Steady(equation, grid, given), _double(prediction)
+    share = None if coarse is None else coarse_shape(grid, coarse)
+    if not all(grid.periodic) and share is not None:
+        share = grid.shape
+    anchor = _double(history)[:, 0, -1]
+    states = _on(grid, _double(prediction))[:, 0]
+    return Evolution(equation, grid, step, anchor, given, share).stable(states), states
+
+
+@torch.no_grad()
+def _judged_only(model: Any, states: Tensor) -> Swept:
+    start = judged(model, states)
+    return Swept(start, start, torch.zeros(len(states), dtype=torch.int64, device=states.device))
 
 
 def _tuned(
@@ -255,73 +261,6 @@ def _message(best: Iterate, converged: Tensor, tolerance: float | None) -> str:
     )
 
 
-def _check(
-    prediction: Tensor,
-    equation: Any,
-    grid: Grid,
-    history: Tensor | None,
-    step: float | None,
-    method: str,
-) -> None:
-    if method not in get_args(Method):
-        raise ValueError(f"method is {method!r}, expected one of {get_args(Method)}")
-    name = type(equation).__name__
-    evolves = hasattr(equation, "step") and hasattr(equation, "substeps")
-    if not evolves and not hasattr(equation, "correction"):
-        raise ValueError(
-            f"equation {name} has neither step and substeps nor correction, expected one of the "
-            "two: NavierStokes2d, Burgers1d, AllenCahn, Advection, FisherKPP, Darcy, Poisson or "
-            "Helmholtz2d have"
-        )
-    if evolves != (history is not None and step is not None):
-        wanted = "history and step" if evolves else "no history and no step"
-        raise ValueError(
-            f"history {'was' if history is not None else 'was not'} given and step is {step} for "
-            f"{name}, expected {wanted}: it {'evolves' if evolves else 'is steady'}"
-        )
-    axes = grid.dims + (3 if evolves else 2)
-    if prediction.ndim != axes or prediction.shape[1] != 1:
-        layout = "(b, 1, t, *grid)" if evolves else "(b, 1, *grid)"
-        raise ValueError(
-            f"prediction has shape {tuple(prediction.shape)}, expected {layout} with "
-            f"{grid.dims} grid axes: one unknown, time before space"
-        )
-    if not evolves and tuple(prediction.shape[2:]) != grid.shape:
-        raise ValueError(
-            f"prediction lies on {tuple(prediction.shape[2:])} points, expected {grid.shape}"
-        )
-    if history is not None:
-        fits = history.ndim == axes and history.shape[1] == 1 and history.shape[2] >= 1
-        if not fits or tuple(history.shape[3:]) != grid.shape:
-            raise ValueError(
-                f"history has shape {tuple(history.shape)}, expected (b, 1, t, *grid) with grid "
-                f"{grid.shape}: the known states, the last being where the prediction starts"
-            )
-        if len(history) != len(prediction):
-            raise ValueError(
-                f"history has {len(history)} samples and prediction {len(prediction)}, expected "
-                "as many"
-            )
-        if not bool(history[:, :, -1].isfinite().all()):
-            raise ValueError("history holds NaN or infinity, expected finite known states")
-    if step is not None and not 0 < step < float("inf"):
-        raise ValueError(f"step is {step}, expected the time from a state to the next, > 0")
-
-
-def _check_options(
-    tolerance: float | None, iterations: int | None, coarse: float | None, block: int | None
-) -> None:
-    if tolerance is not None and not tolerance > 0:
-        raise ValueError(f"tolerance is {tolerance}, expected a relative error > 0 such as 1e-2")
-    if coarse is not None and not 0 < coarse <= 1:
-        raise ValueError(
-            f"coarse is {coarse}, expected a share of the points, 0 < coarse <= 1, or None"
-        )
-    for name, count in (("iterations", iterations), ("block", block)):
-        if count is not None and count < 1:
-            raise ValueError(f"{name} is {count}, expected 1 or more, or None")
-
-
 def _on(grid: Grid, prediction: Tensor) -> Tensor:
     """Return a prediction on a grid: with more points its new modes are zero."""
     shape = tuple(prediction.shape[3:])
@@ -333,10 +272,6 @@ def _on(grid: Grid, prediction: Tensor) -> Tensor:
             "resampled"
         )
     return fourier.resample(prediction, grid.shape)
-
-
-def _spread(rows: Tensor, like: Tensor) -> Tensor:
-    return rows.reshape(-1, *[1] * (like.ndim - 1))
 
 
 def _double(value: Tensor) -> Tensor:

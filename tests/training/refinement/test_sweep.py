@@ -2,7 +2,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pdesolve.training.sweep import judged, sweep
+from pdesolve.training.refinement.sweep import judged, sweep
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,15 @@ from torch import nn
 from pdesolve import Grid
 from pdesolve.layers import SpectralConv
 from pdesolve.pde import Burgers1d
-from pdesolve.training.evolution import Evolution
-from pdesolve.training.tune import FreeField, LastLayer, LayerBehind, Tuning, loss_of, tune
+from pdesolve.training.refinement.evolution import Evolution
+from pdesolve.training.refinement.tune import (
+    FreeField,
+    LastLayer,
+    LayerBehind,
+    Tuning,
+    loss_of,
+    tune,
+)
 
 STEP, STEPS = 0.05, 8
 GRID = Grid((32,), 1.0, True)

@@ -6,7 +6,7 @@ import torch
 from pdesolve import Grid
 from pdesolve.ops import fourier
 from pdesolve.pde import AllenCahn, Burgers1d, FisherKPP, NavierStokes2d
-from pdesolve.training.evolution import Evolution, coarse_shape, tendency
+from pdesolve.training.refinement.evolution import Evolution, coarse_shape, tendency
 
 STEP = 0.2
 

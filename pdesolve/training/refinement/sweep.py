@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ..ops.anderson import Anderson
+from ...ops.anderson import Anderson
 
 # A sweep that leaves more than this share of the estimate asks for a better estimator.
 _SLOW = 0.7

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
-from ..grid import Grid
+from ...grid import Grid
 
 
 @runtime_checkable

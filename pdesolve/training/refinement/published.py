@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..ops import norms
+from ...ops import norms
 from .evolution import Evolution
 from .sweep import Swept, judged
 from .tune import LastLayer
