@@ -7,7 +7,7 @@
     solution (N, T, X, Y)           Allen-Cahn; with c (N, X, Y): waves of speed c
     solution (N, 2, X, Y)           flow around an airfoil: shape and density
     source, solution (N, X, Y)      Poisson
-    Sample_0 ... with a, u (X, Y), bc    Helmholtz; bc is each sample's condition
+    Sample_0 ... with a, u (X, Y), bc    Helmholtz; bc, a number, becomes a constant field
 
 The hub divides a set into NAME_0.nc, NAME_1.nc, ...: give all of them, in any order; their
 numbers tell the order. Only the name tells that a set is NS-SL, whose two axes of space are swapped
@@ -93,7 +93,14 @@ POISSON = Layout(
     1,
     0.0,
 )
-HELMHOLTZ = Layout({"a": "xy", "u": "xy"}, ("a", "u"), (19675, 128, 512), ("a",), 1, 0.0)
+HELMHOLTZ = Layout(
+    {"a": "xy", "bc": "xy", "u": "xy"},
+    ("a", "bc", "u"),
+    (19675, 128, 512),
+    ("a", "bc"),
+    1,
+    0.0,
+)
 
 
 def detects(path: str | Path) -> str | None:
@@ -254,9 +261,10 @@ def _groups(file: Path, handle: h5py.File, layout: Layout) -> _Source:
 
     def read(rows: slice) -> dict[str, np.ndarray]:
         with damage_told(file, f"{names[rows.start]} to {names[rows.stop - 1]}"):
+            # The value on the walls becomes a field like the others.
             return {
-                key: np.stack([one(name, key)[()] for name in names[rows]])
-                for key in ("a", "u", "bc")
+                key: np.stack([np.broadcast_to(one(name, key)[()], shape) for name in names[rows]])
+                for key, shape in shapes.items()
             }
 
     shapes = {key: one(names[0], key).shape for key in ("a", "u")}
@@ -269,6 +277,7 @@ def _groups(file: Path, handle: h5py.File, layout: Layout) -> _Source:
     if wrong:
         raise SchemaError("; ".join(wrong), file=file, allowed=f"{shapes}, bc one number")
     dtype = stored_dtype(*(one(names[0], key).dtype for key in ("a", "u")))
+    shapes["bc"] = shapes["a"]
     return _Source(layout, len(names), shapes, dtype, read)
 
 
@@ -337,14 +346,13 @@ def _spec(name: str, source: _Source, file: Path) -> tuple[DatasetSpec, str]:
             for one in layout.channels
         ),
         tuple(times.astype("float32").tolist()),
-        parameters=("bc",) if layout is HELMHOLTZ else (),
     )  # fmt: skip
     return spec, "as published" if published else "frame numbers"
 
 
 def _named(layout: Layout, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Fields by channel name, axes (n, [t,] x, y), and what is left by its own name."""
-    named = {key: array for key, array in values.items() if key not in layout.arrays}
+    named: dict[str, np.ndarray] = {}
     channels = iter(layout.channels)
     for key, axes in layout.arrays.items():
         array = values[key].swapaxes(-1, -2) if axes.endswith("yx") else values[key]

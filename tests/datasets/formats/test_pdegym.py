@@ -224,16 +224,21 @@ def test_helmholtz_groups_come_in_the_order_of_their_numbers(tmp_path, tools, sa
     read = {p.parent.name: tools.read_back(p) for p in written}
     assert tools.same(joined(read, "a"), coefficient)
     assert tools.same(joined(read, "u")[:, 0], solution)
-    bc = np.concatenate([read[k].parameters["bc"] for k in ("train", "test") if k in read])
-    assert bc.tolist() == [0.25 + k for k in range(samples)]
+    walls = 0.25 + np.arange(samples, dtype=dtype)[:, None, None]
+    assert tools.same(joined(read, "bc"), np.broadcast_to(walls, coefficient.shape))
 
 
-def test_helmholtz_opens_for_training_with_its_condition(tmp_path):
-    path, coefficient, _ = helmholtz(tmp_path / "Helmholtz.h5", 3, (5, 4))
+def test_helmholtz_opens_for_training_with_its_walls_as_a_channel(tmp_path):
+    path, coefficient, solution = helmholtz(tmp_path / "Helmholtz.h5", 3, (5, 4))
     (written,) = convert([path], tmp_path / "set")
-    batch = open_dataset(written).batch(range(3))
+    dataset = open_dataset(written)
+    batch = dataset.batch(range(3))
+    assert (dataset.input_names, dataset.output_names) == (("a", "bc"), ("u",))
     assert np.array_equal(batch.x[:, 0], coefficient)
-    assert batch.condition.tolist() == [[0.25], [1.25], [2.25]]
+    assert np.array_equal(batch.y[:, 0], solution)
+    assert [sample[1].unique().tolist() for sample in batch.x] == [[0.25], [1.25], [2.25]]
+    # A lead time of 1 is what Poseidon takes as its condition here.
+    assert batch.condition is None
 
 
 def test_helmholtz_samples_that_differ_are_all_listed(tmp_path):
