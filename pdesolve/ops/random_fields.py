@@ -104,3 +104,13 @@ def _amplitude(grid: Grid, modes: int, alpha: float, tau: float, constant_mode: 
     if not constant_mode:
         amplitude[constant] = 0.0
     return amplitude
+
+
+def plane_deviation(*, alpha: float, tau: float) -> float:
+    """Return the standard deviation of N(0, (-Δ + tau²)^-alpha) in the plane, alpha > 1.
+
+        ∫ (κ² + tau²)^-alpha d²κ / (2π)² = tau^(2 - 2 alpha) / 4π(alpha - 1)
+
+    A field on a box has it far from the walls.
+    """
+    return tau ** (1 - alpha) / math.sqrt(4 * math.pi * (alpha - 1))

@@ -13,13 +13,16 @@ from torch.nn.functional import pad
 from ..grid import Grid
 from ..ops.conjugate_gradient import solve_refined
 from ..ops.geometry import SHAPES, Shape, inside
-from ..ops.random_fields import gaussian_fields
+from ..ops.harmonic_flux import WALLS, conductances, outflow
+from ..ops.random_fields import gaussian_fields, plane_deviation
+from ..ops.random_media import trigonometric_medium
 from ..ops.sine_transform import inverse_laplacian
 from ..solution import Solution
 
 # d(field, orders): any differentiation rule, for instance Fourier, finite differences or a GP.
 Derivative = Callable[[Tensor, tuple[int, int]], Tensor]
 
+_LAWS = ("two_phase", "lognormal", "multiscale")
 # Rounding of stored float32 values may pass the maximum principle by this little.
 _NEGATIVE = -1e-6
 
@@ -133,7 +136,9 @@ class Darcy:
         that is there, without averaging. The mask is 1 inside and 0 outside.
         """
         if self.law == "multiscale":
-            fields = {"coefficient": torch.stack([_multiscale(grid, g) for g in generators])}
+            fields = {
+                "coefficient": torch.stack([trigonometric_medium(grid, g) for g in generators])
+            }
         else:
             fields = {"coefficient": self._gaussian_medium(grid, generators)}
         if self.shapes:
@@ -153,9 +158,7 @@ class Darcy:
             constant_mode=self.constant_mode,
         )  # fmt: skip
         if self.law == "lognormal":
-            # The variance in the plane is ∫ (κ² + tau²)^-alpha d²κ / (2π)².
-            inverse = math.sqrt(4 * math.pi * (self.alpha - 1)) * self.tau ** (self.alpha - 1)
-            return torch.exp(inverse * field)
+            return torch.exp(field / plane_deviation(alpha=self.alpha, tau=self.tau))
         return torch.where(field >= 0, self.high, torch.full_like(field, self.low))
 
     def residual(self, d: Derivative, solution, *, coefficient, source=None) -> Tensor:
@@ -223,7 +226,7 @@ class Darcy:
                 "permeability > 0 everywhere: fill voids with a small positive one"
             )
         region = _region(mask, coefficient, grid)
-        faces = _conductances(coefficient.double(), grid, region)
+        faces = conductances(coefficient.double(), grid, region)
         within = None if region is None else _unknowns(region, grid)
         rhs = _restricted(_unknowns(self._source_field(source, coefficient, grid), grid), within)
 
@@ -235,7 +238,7 @@ class Darcy:
             )
             # Corrections of the whole box, cut to the region: symmetric, and zero outside.
             return (
-                lambda u: _restricted(_outflow(pad(u, _WALLS), rounded), kept),
+                lambda u: _restricted(outflow(pad(u, WALLS), rounded), kept),
                 lambda r: _restricted(poisson(r), kept),
             )
 
@@ -243,7 +246,7 @@ class Darcy:
             system, rhs, tolerance=tolerance, max_iterations=max_iterations
         )
         if grid.placement == "node":
-            u = pad(u, _WALLS)
+            u = pad(u, WALLS)
         converged = residual <= tolerance
         reached = f"relative residual {float(residual.max()):.1e} where {tolerance:.1e} was asked"
         return Solution(
@@ -277,17 +280,17 @@ class Darcy:
         _check_field("solution", solution, grid)
         _check_field("coefficient", coefficient, grid)
         region = _region(mask, solution, grid)
-        faces = _conductances(coefficient, grid, region)
+        faces = conductances(coefficient, grid, region)
         f = _restricted(self._source_field(source, solution, grid).to(solution), region)
         known = torch.ones_like(solution) if region is None else region.to(solution)
         if grid.placement == "cell":
-            outflow = _outflow(pad(known * solution, _WALLS), faces)
+            balance = outflow(pad(known * solution, WALLS), faces)
         else:
-            known = pad(_unknowns(known, grid), _WALLS)
+            known = pad(_unknowns(known, grid), WALLS)
             f = known * f
-            outflow = pad(_outflow(known * solution, faces), _WALLS)
+            balance = pad(outflow(known * solution, faces), WALLS)
         weight = sum(1 / h**2 for h in grid.spacing)
-        return known * outflow - f + (1 - known) * weight * coefficient * solution
+        return known * balance - f + (1 - known) * weight * coefficient * solution
 
     @torch.no_grad()
     def correction(
@@ -311,7 +314,7 @@ class Darcy:
         region = _region(mask, solution, grid)
         known = torch.ones_like(solution) if region is None else region.to(solution)
         if grid.placement == "node":
-            known = pad(_unknowns(known, grid), _WALLS)
+            known = pad(_unknowns(known, grid), WALLS)
         found = self.solve(
             coefficient=coefficient, source=-known * imbalance, mask=mask, grid=grid,
             tolerance=tolerance,
@@ -394,25 +397,8 @@ class Darcy:
         return source.double().expand_as(like)
 
 
-_LAWS = ("two_phase", "lognormal", "multiscale")
-
-# One more layer around the last two axes: wall nodes, or the values 0 that cells see there.
-_WALLS = (1, 1, 1, 1)
-
-
 def _unknowns(field: Tensor, grid: Grid) -> Tensor:
     return field[:, 1:-1, 1:-1] if grid.placement == "node" else field
-
-
-def _multiscale(grid: Grid, generator: torch.Generator) -> Tensor:
-    x, y = (c / length for c, length in zip(grid.coordinates(), grid.lengths, strict=True))
-    drawn = torch.rand(6, generator=generator, dtype=torch.float64, device=generator.device)
-    a = torch.ones_like(x)
-    for i, share in enumerate(drawn.tolist()):
-        frequency = 2**i * (1 + share / 2) * math.pi
-        a = a * (1 + torch.cos(frequency * (x + y)) / 2)
-        a = a * (1 + torch.sin(frequency * (y - 3 * x)) / 2)
-    return a
 
 
 def _region(mask: Tensor | None, like: Tensor, grid: Grid) -> Tensor | None:
@@ -426,40 +412,6 @@ def _region(mask: Tensor | None, like: Tensor, grid: Grid) -> Tensor | None:
 
 def _restricted(field: Tensor, region: Tensor | None) -> Tensor:
     return field if region is None else region * field
-
-
-def _face_values(a: Tensor, region: Tensor | None, axis: int, wall: float) -> Tensor:
-    """Return a on the faces between neighbours along an axis; `wall` times it at the region."""
-    first, second = a.narrow(axis, 0, a.shape[axis] - 1), a.narrow(axis, 1, a.shape[axis] - 1)
-    mean = 2 * first * second / (first + second)
-    if region is None:
-        return mean
-    r, t = region.narrow(axis, 0, a.shape[axis] - 1), region.narrow(axis, 1, a.shape[axis] - 1)
-    # Of a face with one side inside, only that side's medium counts.
-    return r * t * mean + wall * (r * (1 - t) * first + (1 - r) * t * second)
-
-
-def _conductances(a: Tensor, grid: Grid, region: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Return a / h² of every face that touches an unknown, (b, n + 1, m) and (b, n, m + 1)."""
-    region = None if region is None else region.to(a)
-    # Half a spacing to a wall between cells, a whole one to a node outside.
-    wall = 2.0 if grid.placement == "cell" else 1.0
-    x, y = (_face_values(a, region, axis, wall) for axis in (1, 2))
-    if grid.placement == "node":
-        x, y = x[:, :, 1:-1], y[:, 1:-1]
-    else:
-        # Half a spacing to the wall: twice the conductance.
-        x = torch.cat([2 * a[:, :1], x, 2 * a[:, -1:]], dim=1)
-        y = torch.cat([2 * a[:, :, :1], y, 2 * a[:, :, -1:]], dim=2)
-    return x / grid.spacing[0] ** 2, y / grid.spacing[1] ** 2
-
-
-def _outflow(u: Tensor, conductances: tuple[Tensor, Tensor]) -> Tensor:
-    """Return -div_h(a grad_h u) at the unknowns, from u with its layer of wall values."""
-    x, y = conductances
-    x_flux = x * u[:, :, 1:-1].diff(dim=1)
-    y_flux = y * u[:, 1:-1].diff(dim=2)
-    return -(x_flux.diff(dim=1) + y_flux.diff(dim=2))
 
 
 def _check_grid(grid: Grid) -> None:

@@ -430,23 +430,6 @@ def test_lognormal_media_have_a_logarithm_of_variance_one():
     assert float(logarithm[:, 12:20, 12:20].var()) == pytest.approx(1.0, abs=0.1)
 
 
-def test_multiscale_media_are_products_of_waves():
-    law, fine = Darcy.multiscale(), Grid((65, 65), (1.0, 2.0), False)
-    a = law.random_inputs(fine, generators(3))["coefficient"]
-    coarse = law.random_inputs(fine.strided(8), generators(3))["coefficient"]
-    assert torch.equal(a[:, ::8, ::8], coarse)
-    # All cosines are 1 and all sines 0 at the corner.
-    torch.testing.assert_close(a[:, 0, 0], torch.full((3,), 1.5**6, dtype=torch.float64))
-    assert float(a.min()) >= 0.25**6 and float(a.max()) <= 1.5**12
-    shares = torch.rand(6, generator=generators(1)[0], dtype=torch.float64)
-    frequencies = math.pi * (1 + shares / 2) * 2 ** torch.arange(6)
-    at = fine.coordinates()[:, 16, 48] / torch.tensor([1.0, 2.0])
-    waves = (1 + torch.cos(frequencies * (at[0] + at[1])) / 2) * (
-        1 + torch.sin(frequencies * (at[1] - 3 * at[0])) / 2
-    )
-    torch.testing.assert_close(a[0, 16, 48], waves.prod())
-
-
 def test_multiscale_media_are_solved():
     grid = Grid((65, 65), 1.0, False)
     law = Darcy.multiscale()
