@@ -52,23 +52,41 @@ def _inspect(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from ..datasets.set_report import verify_set
-    from ..datasets.verify import verify
-    from .physics import physics_of
+    from .apart import apart
 
-    full = not options.quick
-    reports = {
-        str(path): verify(path, full=full, physics=physics_of(path) if full else None)
-        for path in _files(options.path)
-    }
+    full, paths = not options.quick, _files(options.path)
     if options.path.is_dir():
-        reports[str(options.path)] = verify_set(options.path, full=full)
+        paths.append(options.path)
+    # Damaged attributes can make the HDF5 library itself fall over a wild address.
+    with apart() as call:
+        reports = {str(path): _survived(call, path, full) for path in paths}
     if options.json:
         print(json.dumps({path: report.as_dict() for path, report in reports.items()}, indent=1))
     else:
         for path, report in reports.items():
             _print_report(path, report)
     return 3 if any(report.errors for report in reports.values()) else 0
+
+
+def _survived(call: Any, path: Path, full: bool) -> Any:
+    from ..datasets.report import Finding, Report
+    from .apart import Crashed
+
+    try:
+        return call(_report, path, full)
+    except Crashed:
+        told = "the HDF5 library crashed while reading: damaged metadata"
+        return Report((Finding("ChecksumError", told),), (), 0, "")
+
+
+def _report(path: Path, full: bool) -> Any:
+    from ..datasets.set_report import verify_set
+    from ..datasets.verify import verify
+    from .physics import physics_of
+
+    if path.is_dir():
+        return verify_set(path, full=full)
+    return verify(path, full=full, physics=physics_of(path) if full else None)
 
 
 def _print_report(path: str, report: Any) -> None:

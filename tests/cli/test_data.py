@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import pdesolve as package
+from pdesolve.cli.apart import Apart, Crashed
 
 
 @pytest.fixture
@@ -95,6 +96,16 @@ def test_verify_finds_a_flipped_bit(with_data, file):
     file.write_bytes(content)
     done = with_data("data", "verify", str(file), "--json")
     assert done.code == 3
+
+
+def test_verify_outlives_a_crash_of_the_reading_library(with_data, monkeypatch):
+    def crashes(self, function, *arguments):
+        raise Crashed
+
+    monkeypatch.setattr(Apart, "__call__", crashes)
+    done = with_data("data", "verify", str(with_data.folder / "data/darcy_demo"))
+    assert done.code == 3
+    assert "damaged" in done.out and "the HDF5 library crashed" in done.out
 
 
 @pytest.mark.parametrize("content", [b"", b"<html></html>", b"\x89HDF\r\n\x1a\n"])
