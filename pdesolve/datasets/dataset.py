@@ -84,12 +84,15 @@ class Dataset:
         input_names, output_names: one name a channel; a vector has name_x, name_y, ... What
             follows an @ is the frame.
         fixed_channels: how many of the first inputs stay as they are in a rollout.
+        held: channels of a frame that a rollout keeps as they are, none here; see `Mixture`.
         frame_spacing: time from a frame to the next, 0 where the window makes no sequence.
         target_times: times of the targets, frame by frame, where all items share them.
         condition_names: names of the numbers in `Batch.condition`.
         units: by channel name.
         equation, equation_parameters: class name in `pdesolve.pde` ("" if unknown), its arguments.
     """
+
+    held: tuple[int, ...] = ()
 
     def __init__(
         self, source: Source, rows: np.ndarray | None = None, window: Frames | None = None

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..batch import Batch
 from ..grid import Grid
+from .dataset import Dataset
 from .errors import SchemaError
 from .member import Member, Seen
 from .windows import quantity
@@ -34,7 +35,8 @@ class Mixture:
         members: at least one.
         name: of the mixture.
         quantities: channels of a frame, such as ("density", "velocity_x", "velocity_y"); others
-            that members hold are left out. None are those of the first member.
+            that members hold are left out, but for fields that do not vary in time, which come
+            before all frames, in this order if they are named. None are those of the first member.
         horizon: (epoch, lead time) pairs, ascending: from that epoch on (the first is 0) only
             items with scaled lead times up to the second number are seen, in epochs of the same
             length. None sees all at once.
@@ -51,7 +53,6 @@ class Mixture:
 
     path: Path | None = None
     equation = ""
-    target_times: tuple[float, ...] | None = None
 
     def __init__(
         self,
@@ -69,13 +70,14 @@ class Mixture:
         self.grid: Grid = first.grid
         self.times = first.times
         self.quantities = None if quantities is None else tuple(quantities)
-        self.input_names = _framed(first.input_names, quantities)
-        self.output_names = _framed(first.output_names, quantities)
+        self.input_names, self.output_names = _channels(first, quantities)
         self.condition_names = first.condition_names
         known = {quantity(n): u for one in members for n, u in one.dataset.units.items()}
         names = (*self.input_names, *self.output_names)
         self.units = {name: known.get(quantity(name), "1") for name in names}
-        self.fixed_channels, self.frame_spacing = first.fixed_channels, first.frame_spacing
+        self.fixed_channels = first.fixed_channels
+        self.frame_spacing = first.frame_spacing / members[0].time_scale
+        self.target_times = first.target_times if len(members) == 1 else None
         self.equation_parameters: dict[str, Any] = {}
         self._starts = np.cumsum([0, *(len(one.dataset) for one in members)])
         names = self.input_names, self.output_names
@@ -175,6 +177,37 @@ class Mixture:
         options = {n: getattr(self, n) for n in ("name", "quantities", "horizon", "statistics")}
         return Mixture(members, **options)
 
+    def alone(self) -> list["Mixture"]:
+        """Return each member as a mixture of its own, with the channels that it has in this one."""
+        still = [name for name in self.input_names if _still(name)]
+        moving = dict.fromkeys(quantity(name) for name in self.output_names)
+        options = {"quantities": (*still, *moving), "statistics": self.statistics}
+        return [Mixture([one], name=one.dataset.name, **options) for one in self.members]
+
+    def rolled(self) -> "Mixture":
+        """Return the mixture of rollouts of one member, see `Dataset.rolled`.
+
+        Raises:
+            SchemaError: there are several members, whose frames have times of their own.
+        """
+        if len(self.members) > 1:
+            raise SchemaError(
+                f"{len(self.members)} members",
+                file=self.name,
+                allowed="one, whose frames a rollout follows",
+                advice="ask each of `mixture.alone()`",
+            )
+        (alone,) = self.alone()
+        one = replace(self.members[0], dataset=self.members[0].dataset.rolled())
+        return Mixture([one], name=self.name, quantities=alone.quantities)
+
+    @property
+    def held(self) -> tuple[int, ...]:
+        """Channels of a frame that are filled and not judged: known, so a rollout keeps them."""
+        known = set.intersection(*({*one.filled} & {*one.unseen} for one in self.members))
+        moving = dict.fromkeys(quantity(name) for name in self.output_names)
+        return tuple(k for k, name in enumerate(moving) if name in known)
+
     def normalization(self) -> dict[str, Float[Tensor, " c"]]:
         """Mean and deviation of each channel over the members by their shares; see `Dataset`.
 
@@ -221,10 +254,26 @@ class Mixture:
         return len(one.dataset) if one.weight is None else one.weight
 
 
-def _framed(names: Sequence[str], quantities: Sequence[str] | None) -> tuple[str, ...]:
-    """The quantities in each frame of some channels, frame by frame."""
+def _still(name: str) -> bool:
+    """Whether an input channel is no frame."""
+    return quantity(name) == name
+
+
+def _channels(
+    first: Dataset, quantities: Sequence[str] | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the inputs and outputs that a dataset gives, with these quantities in each frame."""
+    x, y = first.input_names, first.output_names
     if quantities is None:
-        return tuple(names)
+        return x, y
+    still = [name for name in x if _still(name)]
+    moving = [name for name in quantities if name not in still]
+    still.sort(key=lambda name: quantities.index(name) if name in quantities else -1)
+    return (*still, *_framed([n for n in x if not _still(n)], moving)), _framed(y, moving)
+
+
+def _framed(names: Sequence[str], quantities: Sequence[str]) -> tuple[str, ...]:
+    """The quantities in each frame of some channels, frame by frame."""
     frames = dict.fromkeys(name.removeprefix(quantity(name)) for name in names)
     return tuple(one + frame for frame in frames for one in quantities)
 

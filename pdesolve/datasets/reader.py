@@ -11,6 +11,7 @@ from .dataset import Dataset
 from .errors import SplitError, UnknownFormatError
 from .file_source import FileSource
 from .foreign import Foreign
+from .formats import opened
 from .header import Header
 from .shards import ordered
 from .windows import Frames
@@ -61,13 +62,13 @@ def open_dataset(
 def _headers(
     path: Path, split: Split | None, *, allow_partial: bool
 ) -> list[Header] | list[Foreign]:
-    if (loose := _loose(path)) and (foreign := _foreign(loose, split)):
+    if (loose := _loose(path)) and (foreign := opened(loose, split)):
         return foreign
     files = _files(path, split)
     try:
         headers = [Header(file).usable(allow_partial=allow_partial) for file in files]
     except UnknownFormatError:
-        if foreign := _foreign(files, split):
+        if foreign := opened(files, split):
             return foreign
         raise
     if path.is_dir():
@@ -79,12 +80,6 @@ def _headers(
             advice="leave split out, or divide it with pdesolve.datasets.split",
         )
     return headers
-
-
-def _foreign(files: list[Path], split: Split | None) -> list[Foreign] | None:
-    from .formats import opened  # Formats convert too, for which they need this module.
-
-    return opened(files, split)
 
 
 def _files(path: Path, split: Split | None) -> list[Path]:

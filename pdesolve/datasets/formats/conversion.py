@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import NO_SEED
 from ..errors import NonFiniteError, SchemaError, SplitError
 from ..manifest import file_sha256, write_manifest
+from ..schema import NO_SEED
 from ..spec import DatasetSpec
 from ..writer import DatasetWriter
 

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from ...grid import Grid
-from ..arrays import NO_SEED
 from ..errors import SchemaError, UnsafeFileError
 from ..manifest import file_sha256, write_manifest
+from ..schema import NO_SEED
 from ..spec import DatasetSpec, FieldSpec
 from ..writer import DatasetWriter
 
