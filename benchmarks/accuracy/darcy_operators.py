@@ -14,6 +14,7 @@ and one that is in the result file is not repeated.
 
 import argparse
 import json
+import math
 import os
 import platform
 import resource
@@ -31,6 +32,7 @@ from rich.table import Table
 
 import pdesolve
 from pdesolve.cli.configs import config_folder
+from pdesolve.cli.failures import NUMERICAL
 from pdesolve.cli.sets import open_sets
 from pdesolve.cli.train import new_model
 from pdesolve.training import Settings, fit
@@ -91,7 +93,10 @@ def timed_epoch(operator: str, samples: int | None) -> float:
 
 
 def one_run(name: str, rate: float, seed: int, epochs: int, folder: Path) -> dict:
-    """Train by the command line, or go on with what a killed run left; return its figures."""
+    """Train by the command line, or go on with what a killed run left; return its figures.
+
+    A run that ends in NaN or infinity has no figures but its processor time.
+    """
     started = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [
         sys.executable, "-m", "pdesolve", "train", f"experiment={EXPERIMENT}",
@@ -100,8 +105,13 @@ def one_run(name: str, rate: float, seed: int, epochs: int, folder: Path) -> dic
         "progress=false", f"hydra.run.dir={folder}",
     ]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, env=environment)
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Of the whole command; of a run that went on, of its last part.
+    spent = ended.ru_utime + ended.ru_stime - started.ru_utime - started.ru_stime
+    if done.returncode == NUMERICAL:
+        return {"diverged": True, "cpu_seconds": spent}
+    done.check_returncode()
     metrics = json.loads((folder / "metrics.json").read_text())
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     last = [line for line in lines if "valid/l2" in line][-1]
@@ -110,8 +120,7 @@ def one_run(name: str, rate: float, seed: int, epochs: int, folder: Path) -> dic
         "train/loss": last["train/loss"],
         **{key: metrics[key] for key in ("test/l2", "test/h1", "parameters", "seconds")},
         "mean/l2": metrics["reference/training_mean/test/l2"],
-        # Of the whole command; of a run that went on, of its last part.
-        "cpu_seconds": ended.ru_utime + ended.ru_stime - started.ru_utime - started.ru_stime,
+        "cpu_seconds": spent,
     }
 
 
@@ -133,12 +142,15 @@ def summary(name: str, record: Record, arguments: argparse.Namespace) -> dict:
     """Choose the rate on validation, then gather the figures of all seeds at that rate."""
     rates, folder = arguments.rates, arguments.folder
     tried = [finished(name, r, SEEDS[0], arguments.search, record, folder) for r in rates]
-    rate = min(tried, key=lambda row: row["valid/l2"])["rate"]
+    rate = min(tried, key=lambda row: row.get("valid/l2", math.inf))["rate"]
     rows = [finished(name, rate, s, arguments.budget, record, folder) for s in arguments.seeds]
+    if lost := [row["seed"] for row in rows if row.get("diverged")]:
+        raise SystemExit(f"{name} diverged at the rate {rate:g} with the seeds {lost}")
     figures: dict = {
         "rate": rate,
         # A better rate may lie beyond the tried ones.
         "rate_at_the_edge": rate in (min(rates), max(rates)),
+        "diverged_at": [row["rate"] for row in tried if row.get("diverged")],
         "parameters": rows[0]["parameters"],
         "epochs": rows[0]["epochs"],
     }
