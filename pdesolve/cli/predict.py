@@ -68,7 +68,11 @@ def _predict_dataset(config: Any, folder: Path) -> dict[str, float]:
     first = written.batch(range(min(4, done)))
     draw_samples(folder / "predictions.png", first, written)
     print(f"predictions: {application.relative(path)}")
-    return {"samples": done} | ({} if bars is None else bars.written(folder / "errors.csv"))
+    if bars is None:
+        return {"samples": done}
+    for name, why in bars.asked.unseen.items():
+        print(f"estimates do not count {name}: {why}")
+    return {"samples": done} | bars.written(folder / "errors.csv")
 
 
 @dataclass

@@ -64,6 +64,7 @@ def test_errors_are_estimated_and_large_ones_refined(with_model):
     plain = with_model("predict", *arguments, "estimate=true")
     assert plain.code == 0, plain.err
     header, *rows = (plain.run / "errors.csv").read_text().split()
+    assert "estimates do not count the grid" in plain.out
     assert header == "sample,estimated_before,estimated,refined"
     estimates = [float(row.split(",")[1]) for row in rows]
     data = open_dataset(plain.run / "predictions.h5").batch(range(3))
