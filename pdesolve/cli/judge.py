@@ -1,6 +1,7 @@
 """A trained model judged on test sets: figures with their references, pictures, one page."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ def judge(
 
     With frames as inputs there are also `test/rollout/l2`, over all later frames, and
     `test/rollout/l2@TIME`, both of rollouts; the other figures are of single calls. With lead times
-    `test/semigroup` says how far two calls are from one over both their times.
+    `test/semigroup` says how far two calls are from one over both their times. Of a mixture each
+    member has these figures, `test/MEMBER/rollout/l2` and so on, and its own pictures.
 
     Beside each figure stand what a reader should compare it with: the training mean, and at
     another resolution the trivial rival, predicting at the training resolution and interpolating.
@@ -39,7 +41,7 @@ def judge(
         estimate: ask the equation for the error of each prediction, where it can be asked.
     """
     from .. import evaluation
-    from ..evaluation.pictures import gallery, loss_picture, rollout_movie, rollout_picture
+    from ..evaluation.pictures import gallery, loss_picture
     from ..evaluation.refinement import estimate_picture
     from ..evaluation.report import flat_metrics, write_report
     from .refinable import estimator_of, unseen_of
@@ -71,17 +73,11 @@ def judge(
             write_errors(folder / f"errors{label}.csv", values)
             start = f"{prefix}_" if label else ""
             pictures.append(estimate_picture(values["estimated"], values["l2"], prefix=start))
-        if has_rollouts(test):
-            errors = evaluation.rollout_errors(model, test, device=device)
-            metrics |= named(f"{prefix}/rollout", errors.figures())
-            still = named(f"{prefix}/rollout", errors.persistence_figures())
+        for member, part in trajectories(test).items():
+            figures, still, drawn = rolled_out(model, part, f"{prefix}{member}", device)
+            metrics |= figures
             references.setdefault("persistence", {}).update(still)
-            if has_lead_times(test):
-                defects = evaluation.semigroup_defects(model, test, device=device)
-                metrics[f"{prefix}/semigroup"] = float(defects.mean())
-            start = f"{prefix}_" if label else ""
-            pictures.append(rollout_picture(errors, prefix=start))
-            pictures.append(rollout_movie(model, test, errors, prefix=start, device=device))
+            pictures += drawn
     if history:
         pictures.append(loss_picture(history))
     told = any("/estimated" in name for name in metrics)
@@ -127,18 +123,48 @@ def compared(model: Any, sets: Sets, label: str, device: Any) -> dict[str, dict[
     return {"interpolation": {name: figures[f"interpolated_{name}"] for name in known}}
 
 
-def has_rollouts(dataset: Any) -> bool:
-    """Return whether a model of this dataset can be called on its own predictions."""
-    from ..datasets import Pairs, Window
+def trajectories(dataset: Any) -> dict[str, Any]:
+    """Return what a model can be rolled out on: a dataset of frames, each such member of a mixture.
 
-    return isinstance(dataset.window, Pairs | Window)
+    The key is "", or "/MEMBER" where there are several.
+    """
+    from ..datasets import Mixture, Pairs, Window
+
+    if not isinstance(dataset, Mixture):
+        return {"": dataset} if isinstance(dataset.window, Pairs | Window) else {}
+    members = zip(dataset.members, dataset.alone(), strict=True)
+    found = [one for m, one in members if isinstance(m.dataset.window, Pairs | Window)]
+    if len(found) == 1:
+        return {"": found[0]}
+    names = [one.name for one in found]
+    alike = len(set(names)) < len(names)
+    keys = [f"/{name}_{k}" if alike else f"/{name}" for k, name in enumerate(names)]
+    return dict(zip(keys, found, strict=True))
 
 
-def has_lead_times(dataset: Any) -> bool:
-    """Return whether two calls of a model can make up one: there are two steps to go."""
-    from ..datasets import Pairs
+def rolled_out(
+    model: Any, dataset: Any, prefix: str, device: Any
+) -> tuple[dict[str, float], dict[str, float], list[Any]]:
+    """Return the figures of rollouts, those of standing still, and the pictures."""
+    from .. import evaluation
+    from ..datasets.windows import LEAD_TIME
+    from ..evaluation.pictures import rollout_movie, rollout_picture
 
-    return isinstance(dataset.window, Pairs) and len(dataset.rolled().target_times) > 1
+    errors = evaluation.rollout_errors(model, dataset, device=device)
+    figures = named(f"{prefix}/rollout", errors.figures())
+    # Two calls can make up one where there are two steps to go.
+    if dataset.condition_names[:1] == (LEAD_TIME,) and len(errors.times) > 1:
+        defects = evaluation.semigroup_defects(model, dataset, device=device)
+        figures[f"{prefix}/semigroup"] = float(defects.mean())
+    start = "" if prefix == "test" else prefix.replace("/", "_") + "_"
+    drawn = [
+        rollout_picture(errors, prefix=start),
+        rollout_movie(model, dataset, errors, prefix=start, device=device),
+    ]
+    member = prefix.partition("/")[2]
+    if member:
+        drawn = [replace(one, caption=f"{member}: {one.caption}") for one in drawn]
+    return figures, named(f"{prefix}/rollout", errors.persistence_figures()), drawn
 
 
 def named(prefix: str, figures: Mapping[str, float]) -> dict[str, float]:

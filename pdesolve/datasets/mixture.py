@@ -204,9 +204,12 @@ class Mixture:
     @property
     def held(self) -> tuple[int, ...]:
         """Channels of a frame that are filled and not judged: known, so a rollout keeps them."""
-        known = set.intersection(*({*one.filled} & {*one.unseen} for one in self.members))
         moving = dict.fromkeys(quantity(name) for name in self.output_names)
-        return tuple(k for k, name in enumerate(moving) if name in known)
+
+        def known(name: str) -> bool:
+            return all(name in one.filled and name in one.unseen for one in self.members)
+
+        return tuple(k for k, name in enumerate(moving) if known(name))
 
     def normalization(self) -> dict[str, Float[Tensor, " c"]]:
         """Mean and deviation of each channel over the members by their shares; see `Dataset`.

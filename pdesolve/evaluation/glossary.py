@@ -114,14 +114,19 @@ def place(name: str) -> str:
     'Test set, 33 points per axis'
     >>> place("test/rollout/l2@20")
     'Test set in rollouts'
+    >>> place("test/flow_shear/rollout/l2@20")
+    'Test set, flow_shear in rollouts'
     """
     if "/" not in name:
         return "The run"
     split, _, points = name.split("/", 1)[0].partition("@")
     if split in _PLACES:
         return _PLACES[split]
-    rolled = " in rollouts" if name.split("/")[1] == "rollout" else ""
-    title = f"{split.replace('_', ' ').capitalize()} set{rolled}"
+    # Between the set and the figure stand the member of a mixture and what was done.
+    parts = name.split("/")[1:-1]
+    member = "".join(f", {part}" for part in parts if part != "rollout")
+    rolled = " in rollouts" if "rollout" in parts else ""
+    title = f"{split.replace('_', ' ').capitalize()} set{member}{rolled}"
     if not points:
         return title
     several = f"{points.replace('x', ' × ')} points"

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..datasets import Dataset
+from ..datasets import Dataset, Mixture
 from ..datasets.windows import quantity
 from ..grid import Grid
 from . import canvas
@@ -35,7 +35,7 @@ COLOURS = 200
 
 def rollout_gif(
     model: Model,
-    dataset: Dataset,
+    dataset: Dataset | Mixture,
     index: int = 0,
     *,
     hops: Sequence[int] | None = None,

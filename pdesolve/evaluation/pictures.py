@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..batch import Batch
-from ..datasets import Dataset
+from ..datasets import Dataset, Mixture
 from ..grid import Grid
 from . import canvas
 from .curves import error_histogram, loss_curves, rollout_curves, spectra_figure
@@ -121,7 +121,7 @@ def rollout_picture(errors: RolloutErrors, *, prefix: str = "") -> Picture:
 
 def rollout_movie(
     model: Model,
-    dataset: Dataset,
+    dataset: Dataset | Mixture,
     errors: RolloutErrors,
     *,
     prefix: str = "",

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..datasets import Dataset
+from ..batch import Batch
+from ..datasets import Dataset, Mixture
 from ..datasets.windows import LEAD_TIME
 from ..ops import norms
 from ..ops.rollout import frame_rollout
@@ -59,7 +60,7 @@ class RolloutErrors:
 
 def rollout_errors(
     model: Model,
-    dataset: Dataset,
+    dataset: Dataset | Mixture,
     *,
     hops: Sequence[int] | None = None,
     batch_size: int = 32,
@@ -70,7 +71,8 @@ def rollout_errors(
     Args:
         model: called as on the dataset's batches: with a window of frames, or with one frame and
             its lead time.
-        dataset: of a `Window` or of `Pairs`, as the model was trained on.
+        dataset: of a `Window` or of `Pairs`, as the model was trained on; of a mixture one member,
+            from `Mixture.alone`.
         hops: of `Pairs`, the lead times of the calls in frames, one after the other, such as
             [2, 2, 3] or [7], to the last frame; by default each call goes one frame ahead.
         batch_size, device: see `metrics.evaluate`.
@@ -78,7 +80,7 @@ def rollout_errors(
     Raises:
         ValueError: hops are given for a window or do not end at the last frame, the model takes
             no lead time, or its frames do not fill the targets.
-        SchemaError: the dataset's window has no rollout.
+        SchemaError: the dataset's window has no rollout, or a mixture has several members.
     """
     plan = planned(model, dataset, hops)
     width, rolled = plan.width, plan.dataset
@@ -86,8 +88,8 @@ def rollout_errors(
     for batch, prediction in predictions(plan.model, rolled, batch_size=batch_size, device=device):
         truth = batch.y[:, plan.channels].double()
         still = batch.x[:, -width:].repeat(1, len(plan.times), *[1] * rolled.grid.dims)
-        guesses = prediction[:, plan.channels].double(), still.double()
-        parts.append(tuple(part for u in guesses for part in _errors(u, truth, batch.mask, width)))
+        guesses, mask = (prediction[:, plan.channels].double(), still.double()), plan.mask(batch)
+        parts.append(tuple(part for u in guesses for part in _errors(u, truth, mask, width)))
     l2, whole, persistence, persistence_whole = (
         torch.cat(one).cpu() for one in zip(*parts, strict=True)
     )
@@ -107,13 +109,19 @@ class Plan:
     """
 
     model: nn.Module
-    dataset: Dataset
+    dataset: Dataset | Mixture
     times: tuple[float, ...]
     channels: list[int]
     width: int
 
+    def mask(self, batch: Batch) -> Tensor | None:
+        """Where the frames that are reached are judged, channel by channel."""
+        if batch.mask is None:
+            return None
+        return batch.mask.expand(-1, batch.y.shape[1], *batch.mask.shape[2:])[:, self.channels]
 
-def planned(model: Model, dataset: Dataset, hops: Sequence[int] | None = None) -> Plan:
+
+def planned(model: Model, dataset: Dataset | Mixture, hops: Sequence[int] | None = None) -> Plan:
     """Return the rollouts of a model; arguments and errors are those of `rollout_errors`."""
     rolled = dataset.rolled()
     times = rolled.target_times or ()
@@ -128,7 +136,9 @@ def planned(model: Model, dataset: Dataset, hops: Sequence[int] | None = None) -
         raise ValueError(f"hops is {hops}, expected None for a window, which has no lead time")
     calls = rolled.out_channels // dataset.out_channels if leads is None else len(leads)
     channels = [width * k + part for k in reached for part in range(width)]
-    caller = _Rolled(model, leads or [None] * calls, rolled.fixed_channels, channels)
+    caller = _Rolled(
+        model, leads or [None] * calls, rolled.fixed_channels, channels, width, dataset.held
+    )
     return Plan(caller, rolled, tuple(times[k] for k in reached), channels, width)
 
 
@@ -136,13 +146,20 @@ class _Rolled(nn.Module):
     """A model called again and again; its frames stand where their times are among the targets."""
 
     def __init__(
-        self, model: Model, leads: Sequence[float | None], fixed: int, channels: Sequence[int]
+        self,
+        model: Model,
+        leads: Sequence[float | None],
+        fixed: int,
+        channels: Sequence[int],
+        width: int,
+        held: Sequence[int],
     ):
         super().__init__()
         self.model, self.leads, self.fixed, self.channels = model, leads, fixed, list(channels)
+        self.width, self.held = width, list(held)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        calls = [partial(called, self.model, with_lead(x, condition, lead)) for lead in self.leads]
+        calls = [partial(self._call, with_lead(x, condition, lead)) for lead in self.leads]
         frames = torch.cat(frame_rollout(calls, x, fixed=self.fixed), 1)
         if frames.shape[1] != len(self.channels):
             raise ValueError(
@@ -154,10 +171,20 @@ class _Rolled(nn.Module):
         y[:, self.channels] = frames
         return y
 
+    def _call(self, condition: Tensor | None, x: Tensor) -> Tensor:
+        y = called(self.model, condition, x)
+        if self.held and y.shape[1] % self.width == 0:
+            # What is known goes on as it is: nobody taught the model to predict it.
+            y = y.unflatten(1, (-1, self.width)).clone()
+            y[:, :, self.held] = x[:, None, -self.width :][:, :, self.held]
+            y = y.flatten(1, 2)
+        return y
+
 
 def _errors(guess: Tensor, truth: Tensor, mask: Tensor | None, width: int) -> tuple[Tensor, Tensor]:
-    pairs = zip(guess.split(width, 1), truth.split(width, 1), strict=True)
-    each = torch.stack([norms.relative_lp(a, b, mask=mask) for a, b in pairs], 1)
+    masks = [None] * (guess.shape[1] // width) if mask is None else mask.split(width, 1)
+    frames = zip(guess.split(width, 1), truth.split(width, 1), masks, strict=True)
+    each = torch.stack([norms.relative_lp(a, b, mask=m) for a, b, m in frames], 1)
     return each, norms.relative_lp(guess, truth, mask=mask)
 
 

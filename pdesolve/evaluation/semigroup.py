@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..datasets import Dataset
+from ..datasets import Dataset, Mixture
 from ..datasets.windows import LEAD_TIME
 from ..ops import norms
 from .inference import Model, predictions
@@ -15,7 +15,7 @@ from .rollout import planned
 
 def semigroup_defects(
     model: Model,
-    dataset: Dataset,
+    dataset: Dataset | Mixture,
     *,
     hops: Sequence[int] | None = None,
     batch_size: int = 32,
@@ -30,7 +30,8 @@ def semigroup_defects(
 
     Args:
         model: trained on pairs of frames.
-        dataset: of `Pairs`; u are its first frames, the last call ends at its last ones.
+        dataset: of `Pairs`; u are its first frames, the last call ends at its last ones. Of a
+            mixture one member, from `Mixture.alone`; channels that are not judged are left out.
         hops: lead times of the steps in frames; by default two halves of the trajectory.
         batch_size, device: see `metrics.evaluate`.
 
@@ -59,5 +60,6 @@ def semigroup_defects(
             prediction[:, plan.channels[-plan.width :]].double()
             for plan, (_, prediction) in zip(plans, ends, strict=True)
         )
-        parts.append(norms.relative_lp(stepped, once).cpu())
+        mask = plans[1].mask(ends[1][0])
+        parts.append(norms.relative_lp(stepped, once, mask=mask).cpu())
     return torch.cat(parts)

@@ -4,6 +4,11 @@ import json
 
 import pytest
 
+import pdesolve
+from pdesolve.cli.judge import trajectories
+from pdesolve.datasets import AtTimes, Member, Mixture, Window, open_dataset
+from pdesolve.evaluation import rollout_errors
+
 SMALL = (
     "dataset=navier_stokes_demo",
     "dataset.test_strides=[]",
@@ -50,3 +55,31 @@ def test_an_operator_without_conditions_refuses_pairs(with_flow):
     refused = with_flow("train", *SMALL, "window=all2all")
     assert refused.code != 0
     assert "TFNO takes no parameters" in refused.err
+
+
+def test_each_member_of_a_mixture_is_rolled_out(with_flow):
+    place = "path: data/navier_stokes_demo"
+    members = f"dataset.members=[{{name: a, {place}}},{{name: b, {place}, time_scale: 2.0}}]"
+    window = ("window=frames", "dataset.window.inputs=2")
+    run = with_flow("train", "dataset=flow_mixture", members, *SMALL[2:], *window)
+    metrics = metrics_of(run)
+    test = open_dataset(
+        with_flow.folder / "data/navier_stokes_demo", split="test", window=Window(2, 1)
+    )
+    errors = rollout_errors(pdesolve.load(run.run / "model"), test).figures()
+    for member in ("navier_stokes_demo_0", "navier_stokes_demo_1"):
+        found = {key: metrics[f"test/{member}/rollout/{key}"] for key in errors}
+        assert found == pytest.approx(errors, rel=1e-4)
+        assert f"reference/persistence/test/{member}/rollout/l2@5" in metrics
+        assert (run.run / f"test_{member}_rollout.png").stat().st_size > 0
+        assert (run.run / f"test_{member}_rollout_movie.gif").read_bytes()[:4] == b"GIF8"
+    assert "navier_stokes_demo_1: Error of 2 rollouts" in (run.run / "report.html").read_text()
+
+
+def test_the_only_member_of_a_mixture_needs_no_name(with_flow):
+    only = open_dataset(
+        with_flow.folder / "data/navier_stokes_demo", split="test", window=Window(2, 1)
+    )
+    assert list(trajectories(Mixture([Member(only)]))) == [""]
+    still = Member(only.windowed(AtTimes("all")))
+    assert trajectories(Mixture([still])) == {}

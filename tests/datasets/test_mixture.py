@@ -26,16 +26,18 @@ FRAMES = 4
 def member(tmp_path):
     """Open samples 100 * member + sample + frame / 10 of fields of those names."""
 
-    def opened(number, samples, names=("u",), spacing=1.0, side=1.0):
+    def opened(number, samples, names=("u",), spacing=1.0, side=1.0, still=()):
         fields = tuple(FieldSpec(name, "output", time_varying=True) for name in names)
+        fields += tuple(FieldSpec(name, "input") for name in still)
         times = tuple(spacing * k for k in range(FRAMES))
         spec = DatasetSpec(f"m{number}", Grid((5,), side, True), fields, times)
         with DatasetWriter(tmp_path / f"{number}.h5", spec, samples, provenance={}) as writer:
             for index in range(samples):
                 u = 100 * number + index + np.arange(FRAMES)[:, None] / 10 + np.zeros(5)
-                writer.write(index, {name: u for name in names}, seed=index)
+                told = {name: np.full(5, 1000.0 * (k + 1)) for k, name in enumerate(still)}
+                writer.write(index, {name: u for name in names} | told, seed=index)
             path = writer.finish()
-        return open_dataset(path, window=Pairs("all2all"))
+        return open_dataset(path, window=Pairs("all2all", fixed=bool(still)))
 
     return opened
 
@@ -178,3 +180,49 @@ def test_quantities_are_chosen_and_ordered(member):
     assert mixture.input_names == ("u@0", "pressure@0")
     assert mixture.output_names == ("u@lead", "pressure@lead")
     assert mixture.batch([10, 0]).x[:, :, 0].tolist() == [[100, 100], [200, 3]]
+
+
+@pytest.mark.parametrize("quantities", [None, ("pressure", "u")])
+def test_a_member_alone_is_what_it_is_in_the_mixture(member, quantities):
+    gas = Member(
+        member(1, 2, ("u", "pressure"), still=("c", "d")), shift={"u": 0.5}, time_scale=3.0
+    )
+    liquid = Member(
+        member(2, 1, ("u",), spacing=2.0, still=("d", "c")),
+        filled={"pressure": 7.0}, unseen=("pressure",), time_scale=6.0,
+    )  # fmt: skip
+    mixture = Mixture([gas, liquid], quantities=quantities, statistics={"u": (1.0, 2.0)})
+    alone = mixture.alone()
+    assert [one.name for one in alone] == ["m1", "m2"]
+    for one, items in zip(alone, (range(20), range(20, 30)), strict=True):
+        assert one.input_names == mixture.input_names
+        assert one.output_names == mixture.output_names
+        assert one.normalization()["x_mean"][2 if quantities is None else 3] == 1.0
+        inside, outside = one.batch(range(len(items))), mixture.batch(items)
+        for name in ("x", "y", "condition"):
+            assert torch.equal(getattr(inside, name), getattr(outside, name))
+    assert mixture.input_names[:2] == ("c", "d")
+    assert alone[1].batch([0]).x[0, :2, 0].tolist() == [2000.0, 1000.0]
+
+
+def test_rollouts_of_a_member_see_its_channels_and_its_own_times(member):
+    gas = Member(member(1, 2, ("u", "pressure")))
+    liquid = Member(
+        member(2, 1, ("u",), spacing=2.0, still=()), filled={"pressure": 7.0},
+        unseen=("pressure",), time_scale=6.0, shift={"u": 200.0},
+    )  # fmt: skip
+    first, second = Mixture([gas, liquid]).alone()
+    rolled = second.rolled()
+    assert (len(first.rolled()), len(rolled)) == (2, 1)
+    assert rolled.target_times == (2.0, 4.0, 6.0)
+    assert second.frame_spacing == pytest.approx(1 / 3)
+    batch = rolled.batch([0])
+    assert batch.x[0, :, 0].tolist() == [0.0, 7.0]
+    assert batch.y[0, :, 0].tolist() == pytest.approx([0.1, 7, 0.2, 7, 0.3, 7], abs=1e-4)
+    assert batch.mask[0, :, 0].tolist() == [1, 0, 1, 0, 1, 0]
+    assert (first.held, second.held) == ((), (1,))
+
+
+def test_a_rollout_of_several_members_at_once_is_refused(member):
+    with pytest.raises(SchemaError, match=r"2 members.*mixture\.alone\(\)"):
+        Mixture([Member(member(1, 1)), Member(member(2, 1))]).rolled()

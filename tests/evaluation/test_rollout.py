@@ -11,6 +11,8 @@ from pdesolve.datasets import (
     DatasetSpec,
     DatasetWriter,
     FieldSpec,
+    Member,
+    Mixture,
     Pairs,
     SchemaError,
     Window,
@@ -106,6 +108,31 @@ class Flow(nn.Module):
         self.leads.append(float(condition[0, 0]))
         steps = (condition[:, 0] / SPACING).reshape(-1, 1, 1, 1)
         return self.factor**steps * x[:, -2:]
+
+
+class HalfKnown(Flow):
+    """As above for the first two channels; the third one is filled with 5, and guessed wrong."""
+
+    def forward(self, x, condition):
+        assert bool((x[:, 2] == 5).all())
+        scaled = torch.cat([4 * condition[:, :1], condition[:, 1:]], 1)
+        return torch.cat([super().forward(x[:, :2], scaled), -x[:, 2:]], 1)
+
+
+@pytest.mark.parametrize("hops", [None, [2, 1, 3]])
+def test_a_member_is_rolled_out_in_its_own_times_with_what_is_known_kept(decay, hops):
+    member = Member(
+        decay(Pairs("all2all")), time_scale=4.0, filled={"p": 5.0}, unseen=("p",)
+    )  # fmt: skip
+    (alone,) = Mixture([member], quantities=("u_x", "u_y", "p")).alone()
+    model = HalfKnown(WRONG)
+    errors = rollout_errors(model, alone, hops=hops)
+    ends = np.cumsum(hops or [1] * 6)
+    assert np.allclose(model.leads, [SPACING * hop for hop in hops or [1] * 6], rtol=1e-6)
+    assert errors.times == tuple(1 + SPACING * ends)
+    # float32 conditions.
+    assert np.allclose(errors.l2, expected(ends), rtol=1e-5)
+    assert np.allclose(errors.persistence, expected(ends, 1 / TRUE), rtol=1e-12)
 
 
 @pytest.mark.parametrize("hops", [None, [2, 1, 3], [6]])

@@ -6,7 +6,16 @@ import torch
 from torch import nn
 
 from pdesolve import Grid
-from pdesolve.datasets import DatasetSpec, DatasetWriter, FieldSpec, Pairs, Window, open_dataset
+from pdesolve.datasets import (
+    DatasetSpec,
+    DatasetWriter,
+    FieldSpec,
+    Member,
+    Mixture,
+    Pairs,
+    Window,
+    open_dataset,
+)
 from pdesolve.evaluation import rollout_errors, semigroup_defects
 
 FRAMES = 51
@@ -66,3 +75,10 @@ def test_steps_that_end_elsewhere_are_refused(decay, hops):
 def test_data_without_lead_time_are_refused(decay):
     with pytest.raises(ValueError, match="expected lead_time first"):
         semigroup_defects(Power(1.0), decay(Window(1, 1)))
+
+
+def test_channels_that_are_not_judged_do_not_count(decay):
+    member = Member(decay(Pairs("all2all")), filled={"p": 5.0}, unseen=("p",))
+    (alone,) = Mixture([member], quantities=("u", "p")).alone()
+    expected = abs(math.exp(-2 * 2.5**2 + 5.0**2) - 1)
+    np.testing.assert_allclose(semigroup_defects(Power(2.0), alone), expected, rtol=1e-5)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..judge import compared, has_rollouts, named, refuse_wild
+from ..judge import compared, named, refuse_wild, trajectories
 from ..refinable import estimator_of
 from ..sets import Sets, residual_of
 
@@ -40,9 +40,9 @@ def test_figures(model: Any, sets: Sets) -> dict[str, Any]:
         if label:
             rival = compared(model, sets, label, device)["interpolation"]
             figures |= named(f"reference/interpolation/{prefix}", rival)
-        if has_rollouts(test):
-            errors = evaluation.rollout_errors(model, test, device=device)
-            figures |= named(f"{prefix}/rollout", errors.figures())
+        for member, part in trajectories(test).items():
+            errors = evaluation.rollout_errors(model, part, device=device)
+            figures |= named(f"{prefix}{member}/rollout", errors.figures())
     if sets.valid is not None:
         figures |= ball_figures(model, sets.valid, sets.test[""], device)
     return figures
