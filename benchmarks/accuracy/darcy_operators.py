@@ -40,7 +40,7 @@ from pdesolve.training import Settings, fit
 RESULT = Path(__file__).parents[1] / "results" / "darcy_operators.json"
 EXPERIMENT = "darcy/operators_64"
 MODELS = {"MgNO": "mgno", "LSM": "lsm", "TFNO": "tfno", "FNO (neuraloperator)": "baseline/fno"}
-RATES = (5e-4, 1.5e-3, 5e-3, 1.5e-2)
+RATES = (5e-4, 1.5e-3, 5e-3, 1.5e-2, 4.5e-2)
 SEEDS = (0, 1, 2)
 # Batches before the clock starts: the first ones set up what later ones use.
 WARM_UP = 2
