@@ -7,12 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..grid import Grid
-from .loss import Field, Mask
+from .loss import Field, Mask, MeanOfSamples
 from .sobolev import Sobolev
 
 
 @dataclass(frozen=True)
-class SobolevCurriculum:
+class SobolevCurriculum(MeanOfSamples):
     """Relative H^s error of an order s that is a function of the epoch.
 
     The orders stand at equal distances from the first epoch to the last, and between two of them
@@ -61,16 +61,6 @@ class SobolevCurriculum:
     ) -> Float[Tensor, " b"]:
         """Relative error of each sample in the last order, shape (b,)."""
         return self._of(self.orders[-1]).per_sample(prediction, target, grid=grid, mask=mask)
-
-    def __call__(
-        self,
-        prediction: Field,
-        target: Field,
-        *,
-        grid: Grid | None = None,
-        mask: Mask | None = None,
-    ) -> Float[Tensor, ""]:
-        return self.per_sample(prediction, target, grid=grid, mask=mask).mean()
 
     def _of(self, order: float) -> Sobolev:
         return Sobolev(order, self.homogeneous)

@@ -1,5 +1,6 @@
 """What training and evaluation need of a loss."""
 
+from abc import ABC, abstractmethod
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float
@@ -32,3 +33,27 @@ class Loss(Protocol):
         grid: Grid | None = None,
         mask: Mask | None = None,
     ) -> Float[Tensor, " b"]: ...
+
+
+class MeanOfSamples(ABC):
+    """A loss that is the mean of what `per_sample` gives."""
+
+    @abstractmethod
+    def per_sample(
+        self,
+        prediction: Field,
+        target: Field,
+        *,
+        grid: Grid | None = None,
+        mask: Mask | None = None,
+    ) -> Float[Tensor, " b"]: ...
+
+    def __call__(
+        self,
+        prediction: Field,
+        target: Field,
+        *,
+        grid: Grid | None = None,
+        mask: Mask | None = None,
+    ) -> Float[Tensor, ""]:
+        return self.per_sample(prediction, target, grid=grid, mask=mask).mean()

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from ..grid import Grid
 from ..ops import norms
-from .loss import Field, Mask
+from .loss import Field, Mask, MeanOfSamples
 
 
 @dataclass(frozen=True)
-class MeanSquare:
+class MeanSquare(MeanOfSamples):
     """Mean squared error of a sample over its channels and points, averaged over samples.
 
         Σ m (prediction - target)² / N
@@ -50,13 +50,3 @@ class MeanSquare:
         if self.over == "points":
             return total / error.shape[1]
         return total / inside.sum(1).clamp(min=1)
-
-    def __call__(
-        self,
-        prediction: Field,
-        target: Field,
-        *,
-        grid: Grid | None = None,
-        mask: Mask | None = None,
-    ) -> Float[Tensor, ""]:
-        return self.per_sample(prediction, target, grid=grid, mask=mask).mean()

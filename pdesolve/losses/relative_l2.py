@@ -7,11 +7,11 @@ from torch import Tensor
 
 from ..grid import Grid
 from ..ops import norms
-from .loss import Field, Mask
+from .loss import Field, Mask, MeanOfSamples
 
 
 @dataclass(frozen=True)
-class RelativeL2:
+class RelativeL2(MeanOfSamples):
     """Relative L2 error of a sample over its channels and points, averaged over samples.
 
         ‖prediction - target‖ / ‖target‖
@@ -33,13 +33,3 @@ class RelativeL2:
         """Relative error of each sample, shape (b,)."""
         del grid  # equal weight for every point
         return norms.relative_lp(prediction, target, mask=mask)
-
-    def __call__(
-        self,
-        prediction: Field,
-        target: Field,
-        *,
-        grid: Grid | None = None,
-        mask: Mask | None = None,
-    ) -> Float[Tensor, ""]:
-        return self.per_sample(prediction, target, grid=grid, mask=mask).mean()

@@ -8,11 +8,11 @@ from torch import Tensor
 from ..grid import Grid
 from ..ops import norms
 from ..ops.mirror import mirrored
-from .loss import Field, Mask
+from .loss import Field, Mask, MeanOfSamples
 
 
 @dataclass(frozen=True)
-class Sobolev:
+class Sobolev(MeanOfSamples):
     """Relative H^s error of a sample, channels and times joined, averaged over samples.
 
         ‖prediction - target‖_s / ‖target‖_s
@@ -57,16 +57,6 @@ class Sobolev:
         error = norms.misfit(prediction, target)
         grid = self._checked(grid, target)
         return norms.ratio(self._norm(error, grid), self._norm(target, grid))
-
-    def __call__(
-        self,
-        prediction: Field,
-        target: Field,
-        *,
-        grid: Grid | None = None,
-        mask: Mask | None = None,
-    ) -> Float[Tensor, ""]:
-        return self.per_sample(prediction, target, grid=grid, mask=mask).mean()
 
     def _norm(self, u: Tensor, grid: Grid) -> Tensor:
         u = u.flatten(1, u.ndim - grid.dims - 1)

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from ..grid import Grid
 from ..ops import fourier, norms
-from .loss import Field, Mask
+from .loss import Field, Mask, MeanOfSamples
 
 
 @dataclass(frozen=True)
-class TruncatedH1:
+class TruncatedH1(MeanOfSamples):
     """Relative error of a sample in a weighted norm of its Fourier coefficients.
 
         ‖u‖² = Σ_k (1 + Σ_j k_j² [|k_j| < cutoff]) |û_k|²,   k_j integers, whatever the box
@@ -49,16 +49,6 @@ class TruncatedH1:
             )
         error = norms.misfit(prediction, target)
         return norms.ratio(self._norm(error), self._norm(target))
-
-    def __call__(
-        self,
-        prediction: Field,
-        target: Field,
-        *,
-        grid: Grid | None = None,
-        mask: Mask | None = None,
-    ) -> Float[Tensor, ""]:
-        return self.per_sample(prediction, target, grid=grid, mask=mask).mean()
 
     def _norm(self, u: Tensor) -> Float[Tensor, " b"]:
         shape = u.shape[2:]

@@ -7,11 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..grid import Grid
-from .loss import Field, Loss, Mask
+from .loss import Field, Loss, Mask, MeanOfSamples
 
 
 @dataclass(frozen=True)
-class WeightedSum:
+class WeightedSum(MeanOfSamples):
     """Sum of losses, each times its weight.
 
         Σ_i weights_i · terms_i(prediction, target)
@@ -48,13 +48,3 @@ class WeightedSum:
             for term, weight in zip(self.terms, self.weights, strict=True)
         )
         return sum(others, first)
-
-    def __call__(
-        self,
-        prediction: Field,
-        target: Field,
-        *,
-        grid: Grid | None = None,
-        mask: Mask | None = None,
-    ) -> Float[Tensor, ""]:
-        return self.per_sample(prediction, target, grid=grid, mask=mask).mean()
