@@ -65,8 +65,10 @@ def _check_choice(override: str) -> None:
 
 
 def _first_of_sweep(override: str) -> str:
-    key, _, value = override.partition("=")
-    return override if "(" in value or "[" in value else f"{key}={value.split(',')[0]}"
+    key, equals, value = override.partition("=")
+    # `~key` takes a key away and has no value.
+    whole = not equals or "(" in value or "[" in value
+    return override if whole else f"{key}={value.split(',')[0]}"
 
 
 def _completed(override: str, config: Any) -> str:

@@ -18,6 +18,11 @@ def test_an_argument_left_at_its_default_is_added():
     assert completed("train", ["operator.norm=layer"]) == ["+operator.norm=layer"]
 
 
+def test_a_key_can_be_taken_away():
+    overrides = ["experiment=poseidon/ace", "~operator.inputs", "~operator.outputs"]
+    assert completed("train", overrides) == overrides
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

@@ -1,12 +1,18 @@
+import json
+
+import h5py
 import numpy as np
 import pytest
+import torch
 from omegaconf import OmegaConf
+from safetensors.torch import save_file
 
-from pdesolve import Grid
+from pdesolve import Grid, load
 from pdesolve.cli.evaluate import mixture_sets
 from pdesolve.cli.failures import UsageError
 from pdesolve.cli.sets import open_sets
 from pdesolve.datasets import DatasetSpec, DatasetWriter, FieldSpec, write_manifest
+from pdesolve.operators import ScOT
 
 
 def write_set(folder, splits):
@@ -102,3 +108,39 @@ def test_mixture_is_evaluated_on_a_split_of_all_members(config):
 def test_mixture_elsewhere_is_refused(config, changes, words):
     with pytest.raises(UsageError, match=words):
         mixture_sets(config.dataset, asked(**changes))
+
+
+def write_published(folder):
+    """A small scOT of four channels, in the files of the published ones."""
+    model = ScOT(4, 4, 12, (2,), (3,), patch=2, window=2, skips=(0,), domain=Grid((8, 8), 1, True))
+    told = {
+        "num_channels": 4, "num_out_channels": 4, "image_size": 8, "patch_size": 2,
+        "embed_dim": 12, "depths": [2], "num_heads": [3], "skip_connections": [0],
+        "window_size": 2, "use_conditioning": True,
+    }  # fmt: skip
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(told))
+    save_file(model.state_dict(), folder / "model.safetensors")
+
+
+def test_helmholtz_goes_from_its_file_to_a_model_that_was_fine_tuned(pdesolve):
+    write_published(pdesolve.folder / "published")
+    random = np.random.default_rng(0)
+    with h5py.File(pdesolve.folder / "Helmholtz.h5", "w") as file:
+        # So many that the published shares leave one to validate.
+        for k in range(160):
+            file[f"Sample_{k}/a"], file[f"Sample_{k}/u"] = random.random((2, 8, 8), "f4")
+            file[f"Sample_{k}/bc"] = 0.25 + k / 1000
+    converted = pdesolve("data", "convert", "Helmholtz.h5", "--output", "data/helmholtz")
+    assert converted.code == 0, converted.err
+    run = pdesolve(
+        "train", "experiment=poseidon/helmholtz", "operator.source=published", "trainer.epochs=1",
+        "progress=false",
+    )  # fmt: skip
+    assert run.code == 0, run.err
+    model = load(run.run / "model").eval()
+    a, bc = torch.rand(3, 1, 8, 8), torch.full((3, 1, 8, 8), 0.3)
+    with torch.no_grad():
+        inner = model.operator(torch.cat([a - 1, bc], 1), torch.ones(3, 1))
+        expected = 0.11523915668552 + 0.8279975746 * inner
+        torch.testing.assert_close(model(torch.cat([a, bc], 1)), expected, rtol=1e-5, atol=1e-6)

@@ -1,6 +1,7 @@
 """Configs and code keep in step: targets resolve, experiments compose, names match."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,10 @@ from omegaconf import OmegaConf
 
 from pdesolve import operators, pde
 from pdesolve.cli.build import located
+from pdesolve.cli.configs import completed
+from pdesolve.cli.jobs import planned
+from pdesolve.cli.sets import sized
+from pdesolve.cli.shard import Shard
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -70,3 +75,23 @@ def test_every_public_class_has_a_config_of_its_name_and_back(room, group):
     for stem, path in stems.items():
         target = re.search(r"^_target_: *pdesolve\.\w+\.(\w+)", path.read_text(), re.MULTILINE)
         assert target is not None and stem.startswith(target[1].lower())
+
+
+def text_of(name):
+    return (CONFIGS / f"dataset/{name}.yaml").read_text()
+
+
+# Sets that are told who makes them at the small size; others are made under their own name.
+TOLD = [n for n in DATASETS if re.search(r"^smoke:.*?made_by", text_of(n), re.M | re.S)]
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_every_small_set_is_made_where_it_is_looked_for(name):
+    read = sized(composed("train", "size=smoke", f"dataset={name}"))
+    for one in read.get("members") or [read]:
+        command, verb, *overrides = shlex.split(one.made_by)
+        assert (command, verb) == ("pdesolve", "generate")
+        made = sized(composed(verb, *completed(verb, overrides)))
+        assert made.path == one.path
+        jobs = planned(made, Shard.parse("1/1"), composed("generate"))
+        assert {job.part.split for job in jobs} == {"train", "valid", "test"}
