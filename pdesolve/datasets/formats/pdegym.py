@@ -2,8 +2,9 @@
 
     velocity (N, T, 2 | 3, X, Y)    incompressible flow: u, v, tracer
     data (N, T, 5, X, Y)            compressible flow: density, u, v, pressure, tracer
-    solution (N, T, c, X, Y)        c = 2: forced flow (u, v); 5: as `data`; 6 or more: gas under
-                                    gravity, whose potential is channel 5
+    solution (N, T, c, X, Y)        c = 2: forced flow (u, v), to which its force is added as an
+                                    input; 5: as `data`; 6 or more: gas under gravity, whose
+                                    potential is channel 5
     solution (N, T, X, Y)           Allen-Cahn; with c (N, X, Y): waves of speed c
     solution (N, 2, X, Y)           flow around an airfoil: shape and density
     source, solution (N, X, Y)      Poisson
@@ -44,6 +45,7 @@ from .conversion import Part, Samples, provenance, stored_dtype, write_set
 
 FLOW = ("velocity_x", "velocity_y", "tracer")
 GAS = ("density", "velocity_x", "velocity_y", "pressure", "tracer")
+FORCE = FieldSpec("force", "input", sample_varying=False)
 _FACTS = {"citation": "Herde et al. 2024, arXiv:2405.19101", "license": "CC-BY-NC-4.0"}
 _CHUNK = re.compile(r"(.*)_(\d+)")
 _GROUP = re.compile(r"Sample_(\d+)")
@@ -61,6 +63,7 @@ class Layout:
         frames, final_time: the first frame is at 0, the last of so many at this time; 0 frames
             if that is not published.
         periodic, placement, length: of the square box.
+        force: A of the force A sin 2π(x + y), one for all samples and not in the file; 0 is none.
     """
 
     arrays: Mapping[str, str]
@@ -72,11 +75,12 @@ class Layout:
     periodic: bool = False
     placement: Placement = "node"
     length: float = 1.0
+    force: float = 0.0
 
 
 FLUID = Layout({"velocity": "ntcxy"}, FLOW, (20000, 120, 240), periodic=True)
 SHEAR = replace(FLUID, arrays={"velocity": "ntcyx"}, published=(40000, 120, 240))
-FORCED = replace(FLUID, arrays={"solution": "ntcxy"})
+FORCED = replace(FLUID, arrays={"solution": "ntcxy"}, channels=FLOW[:2], force=0.1)
 EULER = Layout({"data": "ntcxy"}, GAS, (10000, 120, 240), periodic=True, placement="cell")
 RICHTMYER = replace(EULER, arrays={"solution": "ntcxy"}, published=(1260, 100, 130), final_time=2.0)
 GRAVITY = replace(RICHTMYER, channels=(), frames=11, final_time=5.0, periodic=False)
@@ -155,12 +159,15 @@ def opened(paths: Sequence[str | Path], split: str | None) -> list[Foreign]:
         )
     spec, told = _spec(files[0].parent.name or "pdegym", sources[0], files[0])
     rows = _splits(count, layout.published)[split] if split else range(count)
+    fixed = {schema.location(FORCE): field for field in _force(layout, spec.grid).values()}
     start = 0
     for file, source in zip(files, sources, strict=True):
         here = range(*(min(max(edge - start, 0), source.count) for edge in (rows.start, rows.stop)))
         facts, none = {**_FACTS, "source_times": told}, np.empty((source.count, 0))
         if here:
-            described.append(Foreign(file, spec, facts, _stored(layout), source.dtype, none, here))
+            described.append(
+                Foreign(file, spec, facts, _stored(layout), source.dtype, none, here, fixed)
+            )
         start += source.count
     return described
 
@@ -187,7 +194,7 @@ def _layout(found: Contents, file: Path) -> Layout | str:
     if channels >= 6:
         unnamed = tuple(f"channel_{k}" for k in range(6, channels))
         return replace(GRAVITY, channels=(*GAS[:4], "channel_4", "potential", *unnamed))
-    known = {2: replace(FORCED, channels=FLOW[:2]), 5: RICHTMYER}
+    known = {2: FORCED, 5: RICHTMYER}
     return known.get(channels, "no `velocity`, `data`, `solution` of PDEgym, no group Sample_0")
 
 
@@ -322,7 +329,16 @@ def _joined(name: str, files: Sequence[Path], sources: Sequence[_Source]) -> Sam
         return _named(first.layout, whole)
 
     made = provenance(files, **_FACTS, source_times=told)
-    return Samples(spec, starts[-1], first.dtype, read, made)
+    force = _force(first.layout, spec.grid)
+    return Samples(spec, starts[-1], first.dtype, read, made, force)
+
+
+def _force(layout: Layout, grid: Grid) -> dict[str, np.ndarray]:
+    """The force of a layout, by its name."""
+    if not layout.force:
+        return {}
+    x, y = grid.coordinates().numpy()
+    return {FORCE.name: layout.force * np.sin(2 * np.pi * (x + y))}
 
 
 def _spec(name: str, source: _Source, file: Path) -> tuple[DatasetSpec, str]:
@@ -344,7 +360,7 @@ def _spec(name: str, source: _Source, file: Path) -> tuple[DatasetSpec, str]:
             FieldSpec(one, "input") if one in layout.inputs
             else FieldSpec(one, "output", time_varying=True)
             for one in layout.channels
-        ),
+        ) + ((FORCE,) if layout.force else ()),
         tuple(times.astype("float32").tolist()),
     )  # fmt: skip
     return spec, "as published" if published else "frame numbers"

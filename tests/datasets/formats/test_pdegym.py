@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdesolve import Grid
-from pdesolve.datasets import SchemaError, UnsafeFileError, open_dataset, verify
+from pdesolve.datasets import Pairs, SchemaError, UnsafeFileError, open_dataset, verify
 from pdesolve.datasets.formats import convert, pdegym
 
 GAS = ("density", "velocity_x", "velocity_y", "pressure", "tracer")
@@ -111,6 +111,22 @@ def converted(tmp_path, tools, kind, frames, name=None):
     arrays, _ = made(kind, 3, frames, (6, 5), "float32", 0)
     (written,) = convert([write(tmp_path / (name or f"{kind}.nc"), arrays)], tmp_path / "set")
     return tools.read_back(written)
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_the_force_of_kolmogorov_flow_is_a_channel_that_stays(tmp_path, direct):
+    arrays, _ = made("FNS-KF", 3, 4, (64, 64), "float32", 0)
+    path = write(tmp_path / "FNS-KF.nc", arrays)
+    opened = path if direct else convert([path], tmp_path / "set")[0]
+    dataset = open_dataset(opened, window=Pairs(fixed=True))
+    assert dataset.input_names == ("force", "velocity_x@0", "velocity_y@0")
+    assert dataset.fixed_channels == 1
+    force = dataset.batch([10, 0]).x[:, 0]
+    # At x = 1/4 and y = 0, 1/4, 1/2.
+    np.testing.assert_allclose(force[:, 16, [0, 16, 32]], [[0.1, 0, -0.1]] * 2, atol=1e-7)
+    # Published with the task: mean -1.2997e-9, deviation 0.0707106739.
+    assert float(force.double().std(correction=0)) == pytest.approx(0.0707106739, abs=1e-8)
+    assert abs(float(force.double().mean())) < 1e-8
 
 
 @pytest.mark.parametrize(
