@@ -188,9 +188,10 @@ def found(
     from ..evaluation.report import Findings, environment
 
     train, tests = sets.train, next(iter(sets.test.values()), None)
-    points = " x ".join(map(str, train.grid.shape))
+    points = train.y.shape[2:] if train.grid is None else train.grid.shape
+    where = " x ".join(map(str, points))
     summary = (
-        f"{', '.join(train.input_names)} to {', '.join(train.output_names)} on {points} points, "
+        f"{', '.join(train.input_names)} to {', '.join(train.output_names)} on {where} points, "
         f"{len(train)} training and {len(tests) if tests else 0} test samples."
     )
     data = {"name": train.name, "path": str(train.path), "training data hash": train.data_hash}

@@ -41,6 +41,11 @@ def _predict_dataset(config: Any, folder: Path) -> dict[str, float]:
     from .progress import bar
 
     trained = run_config(config.run)
+    if trained.dataset.get("points"):
+        raise UsageError(
+            f"{trained.dataset.name} lies at scattered points, expected a grid: pdesolve evaluate "
+            "judges the model, pdesolve.load gives it to call as model(x, condition, points=...)"
+        )
     window = build(trained.dataset.get("window"))
     dataset = open_dataset(
         Path(config.data), split=config.split, stride=config.stride, window=window

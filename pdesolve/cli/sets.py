@@ -99,7 +99,12 @@ def open_tests(dataset: Any, name: str, strides: Sequence[int]) -> dict[str, Any
 
 
 def open_split(dataset: Any, name: Any, stride: int) -> Any:
-    """Open one split of a dataset config at one stride, through the config's window."""
+    """Open one split of a dataset config at one stride, through the config's window.
+
+    `dataset.points`, the numbers of samples that train and test, says that the folder holds arrays
+    at scattered points, which have neither stride nor window.
+    """
+    from ..datasets.formats import open_point_clouds
     from ..datasets.reader import open_dataset
     from .build import build
 
@@ -109,6 +114,8 @@ def open_split(dataset: Any, name: Any, stride: int) -> Any:
             f"`{dataset.get('made_by') or _generate(dataset)}`, or say "
             "where it is with dataset.path=FOLDER"
         )
+    if sizes := dataset.get("points"):
+        return open_point_clouds(dataset.path, split=name, sizes=tuple(sizes))
     window = build(dataset.get("window"))
     return open_dataset(Path(dataset.path), split=name, stride=stride, window=window)
 
@@ -120,6 +127,8 @@ def _generate(dataset: Any) -> str:
 
 def has_split(dataset: Any, name: str) -> bool:
     """Return whether a dataset folder holds a split."""
+    if dataset.get("points"):
+        return name in ("train", "test")
     return (Path(dataset.path) / "data" / name).is_dir()
 
 

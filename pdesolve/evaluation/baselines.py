@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..batch import Batch
 from ..grid import Grid
-from .inference import Model, Samples, predictions
+from .inference import GridSamples, Model, Samples, predictions
 from .metrics import evaluate
 
 
@@ -21,7 +21,8 @@ class TrainingMean(nn.Module):
     """Predicts the same field for every input: the mean of the training targets.
 
     Args:
-        mean: the field, shape (c, *grid), in physical units.
+        mean: the field, shape (c, *grid), in physical units; (c, 1) is one value for all of a
+            sample's scattered points.
     """
 
     def __init__(self, mean: Float[Tensor, "c *grid"]):
@@ -30,11 +31,16 @@ class TrainingMean(nn.Module):
         self.mean: Tensor
 
     def forward(
-        self, x: Float[Tensor, "b c_in *any"], condition: Float[Tensor, "b p"] | None = None
+        self,
+        x: Float[Tensor, "b c_in *any"],
+        condition: Float[Tensor, "b p"] | None = None,
+        *,
+        points: Float[Tensor, "... n d"] | None = None,
     ) -> Float[Tensor, "b c *grid"]:
         """Return the mean field once for each sample of x; the condition changes nothing."""
         del condition
-        return self.mean.to(x.dtype).expand(len(x), *self.mean.shape)
+        grid = self.mean.shape[1:] if points is None else points.shape[-2:-1]
+        return self.mean.to(x.dtype).expand(len(x), len(self.mean), *grid)
 
 
 class Persistence(nn.Module):
@@ -59,6 +65,9 @@ class Persistence(nn.Module):
 def training_mean(dataset: Samples, *, batch_size: int = 256) -> TrainingMean:
     """Return the predictor of the mean target field, accumulated in float64.
 
+    Where every sample has points of its own there is no mean field: the mean over all of them
+    then stands for it.
+
     Raises:
         ValueError: the dataset is empty.
     """
@@ -67,14 +76,18 @@ def training_mean(dataset: Samples, *, batch_size: int = 256) -> TrainingMean:
     total: Tensor | float = 0.0
     for start in range(0, len(dataset), batch_size):
         indices = range(start, min(start + batch_size, len(dataset)))
-        total = total + dataset.batch(list(indices)).y.double().sum(0)
+        batch = dataset.batch(list(indices))
+        y = batch.y.double()
+        if batch.points is not None and batch.points.ndim == 3:
+            y = y.mean(-1, keepdim=True)
+        total = total + y.sum(0)
     return TrainingMean(cast(Tensor, total) / len(dataset))
 
 
 def across_resolutions(
     model: Model,
-    coarse: Samples,
-    fine: Samples,
+    coarse: GridSamples,
+    fine: GridSamples,
     *,
     wall_value: float | None = None,
     batch_size: int = 32,
@@ -128,7 +141,7 @@ class _Carried:
     # predicts is the interpolation.
     coarse_field: Callable[[Sequence[int]], Tensor]
     coarse: Grid
-    fine: Samples
+    fine: GridSamples
     wall_value: float | None
 
     @property

@@ -19,9 +19,17 @@ class Samples(Protocol):
     """What the metrics need of a dataset."""
 
     @property
-    def grid(self) -> Grid: ...
+    def grid(self) -> Grid | None: ...
     def __len__(self) -> int: ...
     def batch(self, indices: Sequence[int]) -> Batch: ...
+
+
+@runtime_checkable
+class GridSamples(Samples, Protocol):
+    """What those metrics need that cannot do without a grid."""
+
+    @property
+    def grid(self) -> Grid: ...
 
 
 def predictions(

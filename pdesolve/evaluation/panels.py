@@ -87,6 +87,14 @@ def samples_figure(batch: Batch, *, names: Names) -> "Figure":
     return figure
 
 
+def shared_limits(truth: np.ndarray, prediction: np.ndarray) -> tuple[float, float]:
+    """Return a scale for both, which leaves the truth's range by at most a quarter of it."""
+    both = _finite(np.concatenate([truth.ravel(), prediction.ravel()]))
+    low, high = float(truth.min()), float(truth.max())
+    margin = (high - low) / 4
+    return max(float(both.min()), low - margin), min(float(both.max()), high + margin)
+
+
 def _map_axes(rows: list[Plane], columns: int, title: str) -> tuple["Figure", Any]:
     heights = [plane.aspect for plane in rows]
     figure = canvas.figure(3.0 * columns, 0.4 + sum(0.95 + 2.5 * height for height in heights))
@@ -137,7 +145,7 @@ def _draw_pair(
     names: Names,
     name: str,
 ) -> None:
-    limits = _shared_limits(truth, prediction)
+    limits = shared_limits(truth, prediction)
     shared = {"colours": canvas.FIELD_MAP, "limits": limits}
     draw_map(axes[0], truth, plane, names, title="truth", **shared)
     draw_map(axes[1], prediction, plane, names, title="prediction", **shared)
@@ -149,13 +157,6 @@ def _draw_pair(
     own = {"colours": canvas.ERROR_MAP, "limits": (-largest, largest)}
     draw_map(axes[2], error, plane, names, title="prediction − truth", **own)
     add_colour_bar(axes[2:], plane, names.label(name))
-
-
-def _shared_limits(truth: np.ndarray, prediction: np.ndarray) -> tuple[float, float]:
-    both = _finite(np.concatenate([truth.ravel(), prediction.ravel()]))
-    low, high = float(truth.min()), float(truth.max())
-    margin = (high - low) / 4
-    return max(float(both.min()), low - margin), min(float(both.max()), high + margin)
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

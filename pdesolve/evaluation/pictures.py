@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -19,6 +19,7 @@ from .inference import Model, Samples, predictions
 from .metrics import representatives
 from .movie import rollout_gif
 from .panels import prediction_panel, samples_figure
+from .point_panels import points_panel
 from .rollout import RolloutErrors
 from .spectra import cutoff, mean_spectra
 
@@ -65,7 +66,7 @@ def gallery(
     batch_size: int = 32,
     device: torch.device | str | None = None,
 ) -> list[Picture]:
-    """Return the worst, the median and the best sample, all errors, and the spectra.
+    """Return the worst, the median and the best sample, all errors, and on a grid the spectra.
 
     Args:
         model: what predicts.
@@ -81,22 +82,11 @@ def gallery(
         _sample_picture(model, dataset, l2, kind, chosen[kind], device)
         for kind in ("worst", "median", "best")
     ]
-    spectra = mean_spectra(model, dataset, batch_size=batch_size, device=device)
-    seen = None if training_grid is None else cutoff(training_grid)
-    unit = dataset.units.get("x", "1")
-    pictures += [
-        Picture(
-            "error_histogram",
-            f"Relative L2 error of each of the {len(l2)} samples. One mark a sample.",
-            canvas.png(error_histogram(l2)),
-        ),
-        Picture(
-            "spectra",
-            "Energy by wavenumber, small scales to the right. Where the error reaches the truth, "
-            "the prediction of that scale is worth nothing.",
-            canvas.png(spectra_figure(spectra, training_cutoff=seen, length_unit=unit)),
-        ),
-    ]
+    told = f"Relative L2 error of each of the {len(l2)} samples. One mark a sample."
+    pictures.append(Picture("error_histogram", told, canvas.png(error_histogram(l2))))
+    if dataset.grid is not None:
+        spectra = mean_spectra(model, dataset, batch_size=batch_size, device=device)
+        pictures.append(_spectra_picture(spectra, training_grid, dataset.units.get("x", "1")))
     return [replace(one, name=prefix + one.name) for one in pictures]
 
 
@@ -150,6 +140,16 @@ def draw_samples(path: Path, batch: Batch, dataset: NamedSamples) -> None:
     path.write_bytes(canvas.png(samples_figure(batch, names=_names(dataset))))
 
 
+def _spectra_picture(spectra: Any, training_grid: Grid | None, unit: str) -> Picture:
+    seen = None if training_grid is None else cutoff(training_grid)
+    return Picture(
+        "spectra",
+        "Energy by wavenumber, small scales to the right. Where the error reaches the truth, "
+        "the prediction of that scale is worth nothing.",
+        canvas.png(spectra_figure(spectra, training_cutoff=seen, length_unit=unit)),
+    )
+
+
 def _sample_picture(
     model: Model,
     dataset: NamedSamples,
@@ -160,16 +160,19 @@ def _sample_picture(
 ) -> Picture:
     batch, prediction = next(predictions(model, dataset, [index], device=device))
     error = f"relative L2 error {float(l2[index]):.3g}"
-    figure = prediction_panel(
-        batch.x[0],
-        batch.y[0],
-        prediction[0],
-        grid=batch.uniform_grid,
-        names=_names(dataset),
-        title=f"{kind.capitalize()} sample, number {index}: {error}",
-    )
+    shown: dict[str, Any] = {
+        "names": _names(dataset),
+        "title": f"{kind.capitalize()} sample, number {index}: {error}",
+    }
+    if batch.points is not None:
+        where = batch.points if batch.points.ndim == 2 else batch.points[0]
+        figure = points_panel(where, batch.y[0], prediction[0], **shown)
+        points = str(len(where))
+    else:
+        grid = batch.uniform_grid
+        figure = prediction_panel(batch.x[0], batch.y[0], prediction[0], grid=grid, **shown)
+        points = " × ".join(map(str, grid.shape))
     place = {"worst": "largest", "median": "middle", "best": "smallest"}[kind]
-    points = " × ".join(map(str, batch.uniform_grid.shape))
     caption = (
         f"Sample {index} on {points} points, the {place} error of {len(l2)}. Truth and prediction "
         f"share a scale, the error has its own."

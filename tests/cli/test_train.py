@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -70,6 +71,35 @@ def test_a_model_of_neuraloperator_runs_by_its_target_alone(with_data):
     again = with_data("evaluate", f"run={done.run}")
     assert again.code == 0, again.err
     assert metrics_of(again)["test/l2"] == pytest.approx(metrics_of(done)["test/l2"], rel=1e-6)
+
+
+def test_a_run_at_scattered_points_is_judged_without_a_grid(pdesolve):
+    random = np.random.default_rng(0)
+    places, code = random.random((30, 2, 12)), random.random((3, 12))
+    folder = pdesolve.folder / "points"
+    folder.mkdir()
+    # The stress depends on the place alone, so that it can be learned and has a mean.
+    for name, values in (("XY", places), ("sigma", 1 + places[:, 0]), ("rr", code)):
+        np.save(folder / f"{name}.npy", values.astype("float32"))
+    done = pdesolve(
+        "train", "experiment=elasticity/lsm", "dataset.path=points", "dataset.points=[8,4]",
+        "operator.width=4", "operator.heads=2", "operator.scales=2", "operator.shape=[8,8]",
+        "operator.modes=[4,3]", "operator.patch=2", "operator.map_width=4", "trainer.epochs=2",
+        "progress=false",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    figures = json.loads((done.run / "metrics.json").read_text())
+    stress = 1 + places[:, 0].T
+    wrong = np.linalg.norm(stress[8:] - stress[:8].mean(), axis=1) / np.linalg.norm(
+        stress[8:], axis=1
+    )
+    assert figures["reference/training_mean/test/l2"] == pytest.approx(wrong.mean(), rel=1e-5)
+    assert "30 points" in (done.run / "report.html").read_text()
+    again = pdesolve("evaluate", f"run={done.run}", "progress=false")
+    found = json.loads((again.run / "metrics.json").read_text())
+    assert found["test/l2"] == pytest.approx(figures["test/l2"], rel=1e-6)
+    refused = pdesolve("predict", f"run={done.run}", "data=points")
+    assert refused.code == 2 and "scattered points" in refused.err
 
 
 def test_an_operator_that_normalizes_itself_sees_physical_fields():

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from pdesolve.batch import Batch
+from pdesolve.datasets import PointSet
 from pdesolve.evaluation.baselines import across_resolutions, interpolate, training_mean
 from pdesolve.evaluation.metrics import evaluate
 from pdesolve.grid import Grid
@@ -156,3 +157,15 @@ def test_datasets_of_other_problems_are_refused():
     coarse.x = coarse.x[:2]
     with pytest.raises(ValueError, match="coarse has 2 samples and fine 3"):
         across_resolutions(nn.Identity(), coarse, fine)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_the_mean_at_scattered_points_is_of_each_or_of_all(own):
+    y = torch.tensor([[[1.0, 3.0]], [[2.0, 6.0]]])
+    points = torch.rand(2, 2, 2) if own else torch.rand(2, 2)
+    data = PointSet(torch.zeros(2, 1, 3), y, points)
+    mean = training_mean(data)
+    batch = data.batch([0, 1])
+    found = mean(batch.x, points=batch.points)
+    expected = [3.0, 3.0] if own else [1.5, 4.5]
+    torch.testing.assert_close(found, torch.tensor([[expected]] * 2))

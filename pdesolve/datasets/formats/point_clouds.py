@@ -49,7 +49,7 @@ def open_point_clouds(
             f"splits {sizes} need {sum(sizes)} samples",
             file=paths[0].parent,
             allowed=f"at most {count}",
-            advice="pass sizes=(train, test)",
+            advice="pass sizes=(train, test), dataset.points=[train,test] on the command line",
         )
     rows = slice(0, sizes[0]) if split == "train" else slice(count - sizes[1], count)
     xy = np.ascontiguousarray(positions[:, :, rows].transpose(2, 0, 1))
