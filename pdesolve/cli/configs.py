@@ -7,6 +7,8 @@ from typing import Any
 
 from .failures import UsageError
 
+# What `sets` and `mixture` read of a dataset that need not say it.
+DATASET_KEYS = ("holdout", "horizon", "train_samples")
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -99,13 +101,15 @@ def keys(config: Any, prefix: str = "") -> Iterator[str]:
 
 
 def arguments_of(config: Any, parent: str) -> list[str]:
-    """Return the argument names of the class that the node `parent` builds, [] if none."""
+    """Return what may stand under the node `parent`: the arguments of the class that it builds."""
     from inspect import signature
 
     from omegaconf import OmegaConf
 
     from .build import located
 
+    if parent == "dataset":
+        return list(DATASET_KEYS)
     node = OmegaConf.select(config, parent) if parent else config
     target = node.get("_target_") if OmegaConf.is_dict(node) else None
     return list(signature(located(target, allow=())).parameters) if target else []

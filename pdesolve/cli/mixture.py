@@ -27,7 +27,7 @@ def open_mixtures(config: Any) -> Sets:
 def open_mixture(dataset: Any, name: str, horizon: Any = None) -> Any:
     """Open one split of each member, through the window of the mixture.
 
-    Of the training split the first `trajectories` of a member, or of the mixture, if one says so.
+    Of the training split the first `train_samples` of each member, if it or the mixture says so.
     """
     from omegaconf import OmegaConf
 
@@ -40,7 +40,7 @@ def open_mixture(dataset: Any, name: str, horizon: Any = None) -> Any:
         merged = OmegaConf.merge(shared, one)
         plain: Any = OmegaConf.to_container(one)
         opened = open_split(merged, name, merged.stride)
-        count = plain.get("trajectories", dataset.get("trajectories"))
+        count = plain.get("train_samples", dataset.get("train_samples"))
         if name == "train" and count:
             opened = opened.subset(range(count))
         options = {key: plain[key] for key in OPTIONS if key in plain}

@@ -18,6 +18,11 @@ def test_an_argument_left_at_its_default_is_added():
     assert completed("train", ["operator.norm=layer"]) == ["+operator.norm=layer"]
 
 
+def test_what_a_dataset_need_not_say_can_be_added():
+    given = ["experiment=poseidon/ace", "dataset.train_samples=4"]
+    assert completed("train", given) == [given[0], "+dataset.train_samples=4"]
+
+
 def test_a_key_can_be_taken_away():
     overrides = ["experiment=poseidon/ace", "~operator.inputs", "~operator.outputs"]
     assert completed("train", overrides) == overrides

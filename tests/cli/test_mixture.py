@@ -47,7 +47,7 @@ def config(tmp_path):
                 "members": [
                     {"name": "first", "path": str(tmp_path / "first"), "weight": 3.0},
                     {"name": "second", "path": str(tmp_path / "second"), "time_scale": 2.0,
-                     "trajectories": 1, "shift": {"u": 0.5}},
+                     "train_samples": 1, "shift": {"u": 0.5}},
                 ],
                 "statistics": {"u": [1.0, 2.0]},
                 "horizon": [[0, 1.0], [2, 2.0]],
@@ -84,8 +84,8 @@ def test_a_missing_member_says_how_it_is_made(config):
 
 
 def test_the_first_trajectories_of_each_member_train(config):
-    config.dataset.trajectories = 2
-    del config.dataset.members[1]["trajectories"]
+    config.dataset.train_samples = 2
+    del config.dataset.members[1]["train_samples"]
     sets = open_sets(config)
     assert [one.dataset.trajectories for one in sets.train.members] == [2, 2]
     assert [one.dataset.trajectories for one in sets.valid.members] == [1, 1]
