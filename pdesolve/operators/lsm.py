@@ -31,11 +31,15 @@ class LSM(nn.Module):
     grid finer than that of the training it is another operator: with a domain, other grids are
     refused or resampled.
 
+    With frames the operator works in space and time at once: x stands still along a last axis, and
+    what comes out along it are the frames of y.
+
     Args:
         in_channels: channels of x, without the coordinates that are added here.
-        out_channels: channels of y.
+        out_channels: channels of y, of all frames.
         width: channels inside, on the finest scale; a multiple of heads.
-        dims: number of axes; None: those of the domain, else 2.
+        dims: number of axes of x; None: those of the domain, else 2.
+        frames: times that are channels of y, frame by frame; None: time is no axis.
         domain: grid of the training data; gives positions and, by its shape, the grid that the
             operator is for. None: coordinates from 0 to 1 on every axis, and any grid is taken.
         grid_policy: what to do with a grid that is not the domain's: "error", or "resample" x to
@@ -63,6 +67,7 @@ class LSM(nn.Module):
         width: int = 32,
         *,
         dims: int | None = None,
+        frames: int | None = None,
         domain: Grid | None = None,
         grid_policy: GridPolicy = "error",
         patch: int | Sequence[int] | None = None,
@@ -82,7 +87,7 @@ class LSM(nn.Module):
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
         self.domain, self.grid_policy, self.coordinates = domain, grid_policy, coordinates
-        self.dims = _dims(domain, dims)
+        self.frames, self.dims = frames, _dims(domain, dims, frames)
         self.patch = _per_axis("patch", patch, self.dims, least=1)
         self.padding = _per_axis("padding", padding, self.dims, least=0)
         self.padding_mode = padding_mode
@@ -104,7 +109,7 @@ class LSM(nn.Module):
         self.projection = nn.Sequential(
             convolution(width, projection_width, 1),
             nn.GELU(),
-            convolution(projection_width, out_channels, 1),
+            convolution(projection_width, _channels_of_a_frame(out_channels, frames), 1),
         )
 
     @classmethod
@@ -151,6 +156,12 @@ class LSM(nn.Module):
         return resampled(self._on_grid(resampled(x, here, self.domain)), self.domain, here)
 
     def _on_grid(self, x: Tensor) -> Tensor:
+        if self.frames is None:
+            return self._on_axes(x)
+        y = self._on_axes(x[..., None].expand(*x.shape, self.frames))
+        return y.movedim(-1, 1).flatten(1, 2)
+
+    def _on_axes(self, x: Tensor) -> Tensor:
         grid = x.shape[2:]
         v = torch.cat([x, self._coordinates(x)], 1) if self.coordinates else x
         patch, padding = self._fit(grid)
@@ -186,15 +197,17 @@ class LSM(nn.Module):
             axes = [torch.linspace(0, 1, n, **options) for n in x.shape[2:]]
         else:
             grid = self.domain
-            axes = [grid.axis(j, **options) / grid.lengths[j] for j in range(self.dims)]
+            axes = [grid.axis(j, **options) / grid.lengths[j] for j in range(grid.dims)]
+            axes += [torch.linspace(0, 1, n, **options) for n in x.shape[2 + grid.dims :]]
         positions = torch.stack(torch.meshgrid(*axes, indexing="ij"))
         return positions.expand(x.shape[0], *positions.shape)
 
     def _check_input(self, x: Tensor, condition: Tensor | None) -> None:
-        if x.ndim != self.dims + 2 or x.shape[1] != self.in_channels:
+        axes = self.dims if self.frames is None else self.dims - 1
+        if x.ndim != axes + 2 or x.shape[1] != self.in_channels:
             raise ValueError(
                 f"x has shape {tuple(x.shape)}, expected (batch, {self.in_channels} channels, "
-                f"{self.dims} grid axes): build LSM with the channels of the data and dims=..."
+                f"{axes} grid axes): build LSM with the channels of the data and dims=..."
             )
         if condition is not None:
             raise ValueError(
@@ -203,13 +216,26 @@ class LSM(nn.Module):
             )
 
 
-def _dims(domain: Grid | None, dims: int | None) -> int:
+def _dims(domain: Grid | None, dims: int | None, frames: int | None) -> int:
+    """Return the number of axes that the operator works on, time included."""
     if domain is not None and dims not in (None, domain.dims):
         raise ValueError(f"dims is {dims}, expected {domain.dims}, the axes of the domain, or None")
     found = (2 if domain is None else domain.dims) if dims is None else dims
-    if found not in CONVOLUTIONS:
-        raise ValueError(f"dims is {found}, expected one of {tuple(CONVOLUTIONS)}")
-    return found
+    known = tuple(CONVOLUTIONS) if frames is None else tuple(n - 1 for n in CONVOLUTIONS if n > 1)
+    if found not in known:
+        raise ValueError(f"dims is {found}, expected one of {known}")
+    return found if frames is None else found + 1
+
+
+def _channels_of_a_frame(channels: int, frames: int | None) -> int:
+    if frames is None:
+        return channels
+    if frames < 1 or channels % frames:
+        raise ValueError(
+            f"out_channels is {channels} with {frames} frames, expected as many channels in each: "
+            "frames is how many times the data have in y"
+        )
+    return channels // frames
 
 
 def _per_axis(

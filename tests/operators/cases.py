@@ -214,4 +214,13 @@ CASES = (
         out_channels=2,
         shapes=((4, 4, 4), (5, 7, 4)),
     ),
+    Case(
+        name="LSM frames",
+        build=lambda: LSM(
+            1, 4, 4, frames=2, heads=2, scales=2, norm="instance", drop_dead_sine=True
+        ),
+        in_channels=1,
+        out_channels=4,
+        shapes=((6, 8), (5, 7), (4, 4)),
+    ),
 )  # fmt: skip

@@ -5,9 +5,10 @@ from pdesolve import Grid
 from pdesolve.operators import LSM
 
 
-def small(*arguments, **options):
+def small(in_channels=1, out_channels=1, **options):
     torch.manual_seed(0)
-    return LSM(*(arguments or (1, 1)), **{"width": 4, "heads": 2, "scales": 3, **options}).eval()
+    size = {"width": 4, "heads": 2, "scales": 3}
+    return LSM(in_channels, out_channels, **size | options).eval()
 
 
 # Width, channels, axes and count of the official classes in their published runs.
@@ -99,9 +100,30 @@ def test_another_grid_than_the_domains_is_refused_or_resampled():
     torch.testing.assert_close(fine[..., 1::2, :], middle, rtol=0, atol=1e-12)
 
 
+def test_frames_are_the_last_axis_of_an_operator_in_space_and_time(device):
+    domain = Grid((7, 6), (1.0, 2.0), False)
+    model = small(2, 6, frames=3, domain=domain).double().to(device)
+    volume = small(2, 2, dims=3).double().to(device)
+    volume.load_state_dict(model.state_dict())
+    x = torch.randn(2, 2, 7, 6, dtype=torch.float64, device=device)
+    frames = volume(torch.stack([x] * 3, -1))
+    # Frame by frame, and inside a frame channel by channel.
+    expected = torch.cat([frames[..., k] for k in range(3)], 1)
+    torch.testing.assert_close(model(x), expected, rtol=0, atol=1e-12)
+
+
+def test_parameter_count_of_plasticity_as_frames_is_the_published_one():
+    with torch.device("meta"):
+        model = LSM(1, 80, 32, frames=20)
+    assert sum(p.numel() for p in model.parameters()) == 13_457_828
+    assert model._fit((101, 31, 20)) == ((7, 2, 2), (11, 1, 12))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (dict(out_channels=7, frames=3), "out_channels is 7 with 3 frames"),
+        (dict(dims=3, frames=1), r"dims is 3, expected one of \(1, 2\)"),
         (dict(width=6, heads=4), "width 6 is not a multiple of heads 4"),
         (dict(patch=(1, 2, 3)), "patch is"),
         (dict(patch=0), "patch is 0, expected a number of points >= 1"),
