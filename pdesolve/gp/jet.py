@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.func import jvp
 
 # One derivative order an axis, such as (2, 0).
 Orders = tuple[int, ...]
@@ -55,13 +54,19 @@ class Jet:
         return _called(self.residual, d, self.arguments) + torch.zeros_like(jet[0])
 
     def linearised(self, jet: Float[Tensor, "k *n"], known: Float[Tensor, "q *n"]) -> Tensor:
-        """Return ∂R/∂(derivative), shape (k, *n), by one jvp of the residual for each."""
-        columns = []
-        for index in range(len(self.orders)):
-            tangent = torch.zeros_like(jet)
-            tangent[index] = 1.0
-            columns.append(jvp(lambda j: self.value(j, known), (jet,), (tangent,))[1])
-        return torch.stack(columns)
+        """Return ∂R/∂(derivative), shape (k, *n), by one reverse sweep.
+
+        Points do not mix, so the gradient of the sum over all points has every column. Forward
+        differentiation would be the more natural, but makes torch load its compiler: seconds, and
+        more memory than most solves need.
+        """
+        with torch.enable_grad():
+            point = jet.detach().requires_grad_()
+            total = self.value(point, known).sum()
+        if not total.requires_grad:
+            return torch.zeros_like(jet)
+        (slopes,) = torch.autograd.grad(total, point, allow_unused=True)
+        return torch.zeros_like(jet) if slopes is None else slopes
 
     def is_linear(self, known: Float[Tensor, "q n"]) -> bool:
         """Return whether the coefficients are the same wherever they are taken."""

@@ -10,7 +10,7 @@ from torch.func import jvp
 
 from ..ops.kronecker import mode_product
 from .axis import Axis
-from .spectrum import pursue, svd
+from .spectrum import Spectrum, pursue, svd
 
 _ROUNDING = 1e-13
 
@@ -18,11 +18,19 @@ _ROUNDING = 1e-13
 class Interpolant:
     """A stored field between its nodes: the least squares fit of the bands that it has.
 
+    Args:
+        name: in messages.
+        values: on the nodes.
+        axes: of the grid.
+        noise: standard deviation of the values; 0 lets it be found.
+
     Raises:
         ValueError: the values do not lie on the nodes, or are not finite.
     """
 
-    def __init__(self, name: str, values: Float[Tensor, "*n"], axes: Sequence[Axis]):
+    def __init__(
+        self, name: str, values: Float[Tensor, "*n"], axes: Sequence[Axis], noise: float = 0.0
+    ):
         shape = tuple(len(axis.nodes) for axis in axes)
         if tuple(values.shape) != shape:
             raise ValueError(
@@ -32,22 +40,39 @@ class Interpolant:
         if not bool(torch.isfinite(values).all()):
             raise ValueError(f"{name} has a NaN or infinity, expected finite values")
         self.nodal = values.double().to(axes[0].nodes.device)
-        self._axes = tuple(axes)
+        self._axes, self.given_noise = tuple(axes), noise
+        self.spectra = self._pursued(noise)
+        if not noise and any(s.noise for s in self.spectra) and any(s.broad for s in self.spectra):
+            # One axis has told the noise of all.
+            self.spectra = self._pursued(max(s.noise for s in self.spectra))
         self._features, coefficients = [], self.nodal
-        for j, axis in enumerate(axes):
-            snapshots = self.nodal.movedim(j, 0).reshape(len(axis.nodes), -1)
-            spectrum = pursue(snapshots, axis, width=4.0)
+        for j, (axis, spectrum) in enumerate(zip(axes, self.spectra, strict=True)):
             bands = ((0.0, 0.8 * axis.nyquist),) if spectrum.broad else spectrum.bands
             features = axis.features(bands)
             self._features.append(features)
             left, sizes, right = svd(features(axis.nodes))
             # Smaller ones would turn what the bands do not explain into large coefficients.
-            kept = sizes > max(_ROUNDING, spectrum.remainder) * sizes[0]
+            hidden = self.noise * self.nodal.numel() ** 0.5 / max(float(self.nodal.norm()), 1e-300)
+            kept = sizes > max(_ROUNDING, spectrum.remainder, hidden) * sizes[0]
             # Factor by factor: the rounding of an assembled inverse would spread to all functions.
             projected = mode_product(left[:, kept].T, coefficients, j - len(axes))
             scaled = mode_product(torch.diag(1 / sizes[kept]), projected, j - len(axes))
             coefficients = mode_product(right[kept].T, scaled, j - len(axes))
         self._coefficients = coefficients
+
+    def _pursued(self, noise: float) -> list[Spectrum]:
+        return [
+            pursue(
+                self.nodal.movedim(j, 0).reshape(len(axis.nodes), -1), axis,
+                width=4.0, known_noise=noise,
+            )
+            for j, axis in enumerate(self._axes)
+        ]  # fmt: skip
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of white noise in the values, 0 where there is none."""
+        return max(spectrum.noise for spectrum in self.spectra)
 
     def at(self, orders: tuple[int, ...], points: Sequence[Tensor]) -> Tensor:
         """Return a derivative on the tensor product of the points; stored values on the nodes."""

@@ -160,8 +160,13 @@ class Linearisation:
 
     def apply(self, free: Float[Tensor, "*free"]) -> Float[Tensor, "*free"]:
         """Return the change of the tested residual for a change of W."""
-        form, total = self._form, torch.zeros_like(free)
-        for rows, _, derivatives in form.blocks(form.spread(free)):
+        return self.applied(self._form.spread(free))
+
+    def applied(self, core: Float[Tensor, "*r"]) -> Float[Tensor, "*free"]:
+        """Return the change of the tested residual for a change of all coefficients."""
+        form = self._form
+        total = torch.zeros_like(form.start())
+        for rows, _, derivatives in form.blocks(core):
             terms = [c * derivatives[k] for k, c in self._constant.items()]
             terms += [c[rows] * derivatives[k] for k, c in self._varying.items()]
             total = total + form.tested(sum(terms[1:], terms[0]), rows)

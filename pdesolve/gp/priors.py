@@ -105,8 +105,8 @@ def periodogram_prior(problem: Problem) -> Prior:
     return Prior("periodogram", axis.features(bands, weights), bands)
 
 
-def spectrum_of(problem: Problem, axis: Axis, width: float) -> Spectrum:
-    """Return the bands of the source and of the zeros of the symbol."""
+def spectrum_of(problem: Problem, axis: Axis, width: float, noise: float = 0.0) -> Spectrum:
+    """Return the bands of the source, of known noise if not 0, and of the zeros of the symbol."""
     zeros = [
         float(z.real)
         for z in np.roots(_symbol(problem)[::-1])
@@ -114,7 +114,7 @@ def spectrum_of(problem: Problem, axis: Axis, width: float) -> Spectrum:
     ]
     return pursue(
         problem.source([axis.nodes])[:, None], axis,
-        width=width, weight=_weight(problem, axis), known_lines=zeros,
+        width=width, weight=_weight(problem, axis), known_lines=zeros, known_noise=noise,
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from jaxtyping import Float
@@ -99,6 +99,7 @@ def problem_of(
     source: Given | None = None,
     boundary: Boundary = None,
     fields: Mapping[str, Given] | None = None,
+    noise: float = 0.0,
     spacing: float = SPACING,
     device: torch.device | None = None,
 ) -> Problem:
@@ -112,9 +113,23 @@ def problem_of(
     if source is not None:
         given["source"] = source
     jet = jet_of(equation, grid.dims, given)
+    if noise and not (noise > 0 and _stored(source)):
+        raise ValueError(
+            f"noise is {noise} with a source that is {_kind(source)}, expected a positive standard "
+            "deviation of values on the nodes: pass the source as a tensor, or leave noise out"
+        )
     stored = {
-        name: Interpolant(name, value, axes) if isinstance(value, Tensor) and value.ndim else value
+        name: Interpolant(name, value, axes, noise if name == "source" else 0.0)
+        if _stored(value) else value
         for name, value in given.items()
-    }
+    }  # fmt: skip
     orders = [jet.highest(j) for j in range(grid.dims)]
     return Problem(jet, grid, axes, stored, functionals_of(boundary, axes, orders))
+
+
+def _stored(value: Given | None) -> TypeGuard[Tensor]:
+    return isinstance(value, Tensor) and value.ndim > 0
+
+
+def _kind(source: Given | None) -> str:
+    return "stored" if _stored(source) else "a function" if callable(source) else str(source)

@@ -14,22 +14,28 @@ from .attempt import Attempt
 from .axis import SPACING
 from .boundary import Boundary
 from .checks import ill_posed, indefinite, under_resolved
+from .expansion import Expansion
 from .features import Bands
+from .grid_posterior import GridPosterior
 from .hard_posterior import hard_posterior
 from .known import Given, Interpolant
 from .many_dimensions import solve_many_dimensions
 from .misfit import misfits
 from .noisy import solve_noisy
+from .noisy_grid import solve_noisy_grid
 from .one_dimension import solve_one_dimension
 from .posterior import Posterior
 from .priors import spectrum_of
 from .problem import Problem, problem_of
+from .sampling import spread
 from .slabs import Solved
 
 # Noise of stored values below this share of the largest is rounding.
 _NOISY = 1e-11
-# The residual between the nodes that noise of one standard deviation explains.
+# The residual between the nodes may be so many times what the noise explains.
 _NOISE_ALLOWED = 5.0
+# Draws around a solution of noisy data that has too many functions for a dense posterior.
+_DRAWS = 50
 _ADVICE = (
     "look whether the problem has a solution, refine the grid, or solve it for weaker data or a "
     "shorter time first"
@@ -45,8 +51,8 @@ class GPSolution(Solution):
         bands: frequencies of the prior of each axis, cycles per length.
         candidates: name and figures of every prior that was tried, the chosen one marked.
         warnings: what a reader should know though the residual is small.
-        posterior: in one dimension, the Gaussian over the coefficients; with exact data its width
-            is approximate.
+        posterior: the Gaussian over the coefficients, in one dimension and for noisy data on grids;
+            with exact data its width is approximate.
         problem: what was solved, for `gp.sampling.samples`.
     """
 
@@ -54,13 +60,32 @@ class GPSolution(Solution):
     bands: tuple[Bands, ...] = ()
     candidates: tuple[Mapping[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
-    posterior: Posterior | None = None
+    posterior: Posterior | GridPosterior | None = None
     problem: Problem | None = None
 
     def at(self, points: Sequence[Tensor], orders: Sequence[int] | None = None) -> Tensor:
         """Return u, or a derivative, on the tensor product of the positions of each axis."""
         assert self.expansion is not None
         return self.expansion(points, orders)
+
+    def bars(self, points: Sequence[Tensor] | None = None, *, draws: int = 50) -> Tensor:
+        """Return the standard deviation of u on the tensor product of positions, or on the nodes.
+
+        That of the posterior if there is one, else of as many `draws` around the solution, each of
+        which costs about one solve: what noise, or what the solve left of the equation, does to u.
+
+        Raises:
+            ValueError: the solution is in slabs of time, or of a kernel that the user gave.
+        """
+        assert self.problem is not None and self.expansion is not None
+        points = self.problem.nodes if points is None else points
+        if isinstance(self.posterior, GridPosterior):
+            return self.posterior.std(points)
+        if self.posterior is not None:
+            return self.posterior.std(points[0])
+        largest = float(self.problem.source(self.problem.nodes).abs().max())
+        noise = max(float(self.stats["noise"]), float(self.stats["residual"]) * largest)
+        return spread(self.problem, self.expansion, points, noise=noise, draws=draws)
 
 
 def solve(
@@ -71,6 +96,7 @@ def solve(
     boundary: Boundary = None,
     kernel: Any = None,
     fields: Mapping[str, Given] | None = None,
+    noise: float = 0.0,
     spacing: float = SPACING,
     tolerance: float = 1e-6,
     raise_on_failure: bool = True,
@@ -93,6 +119,7 @@ def solve(
         kernel: of `gp.kernels` or stock gpytorch, one or one for each axis, in place of the bands;
             accurate to stats["accuracy"].
         fields: what else the residual takes, as the source.
+        noise: standard deviation of a stored source on its nodes; 0 lets it be found.
         spacing: teeth of the comb per 1 / length; 1.8 to 3, no integer.
         tolerance: of residual and boundary misfit, relative; above it the solution has not
             converged.
@@ -102,7 +129,7 @@ def solve(
     Returns:
         value (1, *grid), stats residual (between the nodes, relative to the largest term of the
         equation), boundary, candidates, noise (found in a stored source) and accuracy, each of
-        shape (); in one dimension also std.
+        shape (); std in one dimension and for noisy data, else see `GPSolution.bars`.
 
     Raises:
         ValueError: data do not fit the grid or the equation, or a count of conditions is wrong.
@@ -121,6 +148,7 @@ def solve(
         source=source,
         boundary=boundary,
         fields=fields,
+        noise=noise,
         spacing=spacing,
         device=place,
     )
@@ -128,7 +156,9 @@ def solve(
     for note in notes:
         warnings.warn(note, stacklevel=2)
     found = _searched(problem, kernel)
-    notes += [indefinite(problem, found.best.expansion), under_resolved(problem)]
+    notes += [indefinite(problem, found.best.expansion)]
+    # Peaks of noise are no lines.
+    notes += [under_resolved(problem)] if grid.dims == 1 or not found.noise else []
     solution = _answer(problem, found, [n for n in notes if n], tolerance)
     solution.checked(raise_on_failure=raise_on_failure)
     return solution
@@ -138,9 +168,11 @@ def solve(
 class _Found:
     best: Attempt
     tried: Sequence[Attempt]
-    posterior: Posterior | None = None
+    posterior: Posterior | GridPosterior | None = None
     noise: float = 0.0
     accuracy: float = 0.0
+    # Of the residual between the nodes, by the noise.
+    explained: float = 0.0
 
 
 def _searched(problem: Problem, kernel: Any) -> _Found:
@@ -149,20 +181,35 @@ def _searched(problem: Problem, kernel: Any) -> _Found:
 
         best, tried, accuracy = solve_with_kernel(problem, kernel)
         return _Found(best, tried, accuracy=accuracy)
+    noisy = _noisy(problem)
+    if noisy is not None:
+        return noisy
     if len(problem.axes) > 1:
         return _Found(*solve_many_dimensions(problem))
-    # Only stored values can be noisy: a function says the same whenever it is asked.
-    stored = isinstance(problem.fields.get("source"), Interpolant)
-    if stored and problem.linear:
-        spectrum = spectrum_of(problem, problem.axes[0], 4.0)
-        largest = float(problem.source(problem.nodes).abs().max())
-        if spectrum.noise > _NOISY * largest:
-            learned, expansion, bands = solve_noisy(problem, spectrum)
-            best = Attempt("learned", expansion, (bands,), *misfits(problem, expansion))
-            noise = learned.noise * spectrum.noise
-            return _Found(best, [best], learned.posterior, noise, noise / largest)
     best, tried = solve_one_dimension(problem)
     return _Found(best, tried, hard_posterior(problem, best))
+
+
+def _noisy(problem: Problem) -> _Found | None:
+    """Return the solution of a problem whose source is noisy, None where it is not."""
+    source = problem.fields.get("source")
+    # Only stored values can be noisy: a function says the same whenever it is asked.
+    if not isinstance(source, Interpolant):
+        return None
+    largest = float(problem.source(problem.nodes).abs().max())
+    if len(problem.axes) == 1 and problem.linear:
+        spectrum = spectrum_of(problem, problem.axes[0], 4.0, source.given_noise)
+        if not spectrum.noise > _NOISY * largest:
+            return None
+        learned, expansion, bands = solve_noisy(problem, spectrum)
+        best = Attempt("learned", expansion, (bands,), *misfits(problem, expansion))
+        noise = learned.noise * spectrum.noise
+        share = noise / largest
+        return _Found(best, [best], learned.posterior, noise, share, share)
+    if not source.noise > _NOISY * largest:
+        return None
+    best, posterior, noise, explained = solve_noisy_grid(problem, source.noise)
+    return _Found(best, [best], posterior, noise, noise / largest, explained)
 
 
 def _answer(problem: Problem, found: _Found, notes: list[str], tolerance: float) -> GPSolution:
@@ -171,8 +218,7 @@ def _answer(problem: Problem, found: _Found, notes: list[str], tolerance: float)
     value = problem.nodes[0].new_empty(problem.grid.shape)
     for rows, _, block in expansion.blocks(problem.nodes, zeroth):
         value[rows] = block[0]
-    # The residual between the nodes of noisy data is their noise.
-    allowed = max(tolerance, _NOISE_ALLOWED * found.noise / max(_largest(problem), 1e-300))
+    allowed = max(tolerance, _NOISE_ALLOWED * found.explained)
     small = best.residual <= allowed and best.boundary <= allowed
     converged = small and best.contracted
     message = (
@@ -205,9 +251,16 @@ def _answer(problem: Problem, found: _Found, notes: list[str], tolerance: float)
         warnings=tuple(notes),
         posterior=found.posterior,
         problem=problem,
-        std=None if found.posterior is None else found.posterior.std(problem.nodes[0])[None],
+        std=_std(problem, found),
     )
 
 
-def _largest(problem: Problem) -> float:
-    return float(problem.source(problem.nodes).abs().max()) if len(problem.axes) == 1 else 1.0
+def _std(problem: Problem, found: _Found) -> Tensor | None:
+    posterior, expansion = found.posterior, found.best.expansion
+    if isinstance(posterior, GridPosterior):
+        return posterior.std(problem.nodes)[None]
+    if posterior is not None:
+        return posterior.std(problem.nodes[0])[None]
+    if found.noise and isinstance(expansion, Expansion):
+        return spread(problem, expansion, problem.nodes, noise=found.noise, draws=_DRAWS)[None]
+    return None

@@ -26,6 +26,8 @@ _ROUNDS, _PEAKS, _SMALLEST_PEAK = 40, 6, 1e-2
 # A remainder up to so many times its own noise floor is white, if more bands do not reduce it to
 # less than this share of what they would leave of noise.
 _WHITE, _UNEXPLAINED = 1.3, 0.5
+# A rest of known noise is so much larger than expected at most.
+_EXPECTED = 1.1
 # Share of the points above which bands are no lines any more.
 _BROAD = 0.8
 
@@ -56,6 +58,7 @@ def pursue(
     width: float,
     weight: Callable[[Tensor], Tensor] | None = None,
     known_lines: Sequence[float] = (),
+    known_noise: float = 0.0,
 ) -> Spectrum:
     """Return the bands that explain the columns of `data`.
 
@@ -66,20 +69,26 @@ def pursue(
         weight: by which the amplitude of a frequency in the data is multiplied to be its amplitude
             in the solution, 1 / |symbol|.
         known_lines: centres that are laid down first, such as the zeros of the symbol.
+        known_noise: standard deviation of white noise in the data; 0 lets it be found.
     """
     lines = [line for line in known_lines if line < axis.nyquist]
     size = float(data.norm())
     fit = _Fit.of(data, axis, _bands(lines, width, axis))
     noise, broad = 0.0, False
     for _ in range(_ROUNDS):
-        if fit.size <= EXACT * size:
+        if fit.size <= max(EXACT * size, fit.expected(known_noise)):
+            noise = known_noise
             break
         found = _peaks(fit.rest, axis, width, weight)
         broad = not found or fit.rank > _BROAD * len(data)
         if broad:
             break
         better = _Fit.of(data, axis, _bands([*lines, *found], width, axis))
-        if fit.is_white(better):
+        # What bands leave of few nodes is no test of whiteness: fewer of them leave more.
+        while better.rank > _BROAD * len(data) and len(found) > 1:
+            found = found[: len(found) // 2]
+            better = _Fit.of(data, axis, _bands([*lines, *found], width, axis))
+        if not known_noise and fit.is_white(better):
             noise = noise_floor(fit.rest)
             break
         lines, fit = lines + found, better
@@ -114,11 +123,20 @@ class _Fit:
     def _free(self) -> int:
         return max(len(self.rest) - self.rank, 1)
 
+    def expected(self, noise: float) -> float:
+        """Return the size of a rest that is white noise of this standard deviation."""
+        return _EXPECTED * noise * (self._free * self.rest.shape[1]) ** 0.5
+
     def is_white(self, better: "_Fit") -> bool:
-        """Return whether the rest is flat, and more bands take no more of it than of any noise."""
+        """Return whether the rest is flat, and more bands take no more of it than of any noise.
+
+        Bands that leave next to no freedom would take anything.
+        """
         flat = (
             self.size <= _WHITE * noise_floor(self.rest) * (self._free * self.rest.shape[1]) ** 0.5
         )
+        if better.rank > _BROAD * len(self.rest):
+            return flat
         share = (better._free / self._free) ** 0.5
         return flat and better.size > _UNEXPLAINED * share * self.size
 

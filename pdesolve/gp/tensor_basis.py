@@ -49,14 +49,7 @@ class OrthonormalBasis:
     @classmethod
     def of(cls, features: Basis, axis: Axis, *, least: float = _RANK) -> "OrthonormalBasis":
         """Return the functions that the features span, but for those of a norm below `least`."""
-        waves = math.ceil(features.top * axis.length / (2 * math.pi))
-        count = min(_FINER * len(axis.nodes), _PER_WAVE * waves + _AT_LEAST)
-        x = torch.linspace(0, axis.length, count + 1, dtype=torch.float64, device=axis.nodes.device)
-        weights = torch.full_like(x, axis.length / count)
-        weights[[0, -1]] /= 2
-        # The triangle of a QR factorisation has the same right singular vectors and is small.
-        triangle = torch.linalg.qr(weights.sqrt()[:, None] * features(x), mode="r")[1]
-        _, sizes, right = svd(triangle)
+        sizes, right = principal(features, axis)
         kept = sizes > least * sizes[0]
         return cls(features, right[kept].T / sizes[kept])
 
@@ -78,6 +71,19 @@ class OrthonormalBasis:
     def __call__(self, x: Float[Tensor, " n"], order: int = 0) -> Float[Tensor, "n r"]:
         """Return the order-th derivative of every function at x."""
         return self.features(x, order) @ self.transform
+
+
+def principal(features: Basis, axis: Axis) -> tuple[Float[Tensor, " m"], Float[Tensor, "m m"]]:
+    """Return S and Vᵀ of features = U S Vᵀ on [0, L]: norms of the combinations φ V."""
+    waves = math.ceil(features.top * axis.length / (2 * math.pi))
+    count = min(_FINER * len(axis.nodes), _PER_WAVE * waves + _AT_LEAST)
+    x = torch.linspace(0, axis.length, count + 1, dtype=torch.float64, device=axis.nodes.device)
+    weights = torch.full_like(x, axis.length / count)
+    weights[[0, -1]] /= 2
+    # The triangle of a QR factorisation has the same right singular vectors and is small.
+    triangle = torch.linalg.qr(weights.sqrt()[:, None] * features(x), mode="r")[1]
+    _, sizes, right = svd(triangle)
+    return sizes, right
 
 
 @dataclass(frozen=True, eq=False)
