@@ -68,6 +68,9 @@ class FileSource:
         self._headers = headers
         if isinstance(first, Foreign):
             self.fixed, self._stored = dict(first.fixed), first.stored
+            if schema.MASK in self.fixed:
+                masks = [one.fixed[schema.MASK] for one in headers]
+                self.fixed[schema.MASK] = np.concatenate(masks)
         else:
             self.fixed = joined_fixed([one for one in headers if isinstance(one, Header)])
             fields = self.spec.fields

@@ -26,7 +26,8 @@ class Foreign:
         dtype: that a conversion gives the fields.
         parameters: of each sample in the file, shape (n, p).
         rows: the samples that may be used.
-        fixed: fields that are the same for all samples, by the path that `schema` gives them.
+        fixed: fields that are the same for all samples, by the path that `schema` gives them, and
+            the masks of the samples that may be used, (n, *grid).
     """
 
     file: Path

@@ -44,7 +44,8 @@ class DatasetWriter:
             text or JSON values; they become root attributes.
         constants: arrays of the fields that do not vary from sample to sample.
         mask: True inside the domain, shape (*grid) or (samples, *grid); or the name of an input
-            field that is 1 inside and 0 outside, which is then each sample's mask.
+            field that is 1 inside and 0 outside, which is then each sample's mask; with ~ before
+            the name, of one that is 0 inside and 1 outside.
         layout: "chunked" is one sample a chunk with a Fletcher-32 checksum; "contiguous" has no
             checksum but the hash of each sample, and can be memory-mapped.
         dtype: "float32" or "float64".
@@ -76,7 +77,8 @@ class DatasetWriter:
         self.written: set[int] = set()
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._moments: dict[int, dict[str, dict[str, Moments]]] = {}
-        self._mask_field = mask if isinstance(mask, str) else ""
+        self._mask_field = mask.removeprefix("~") if isinstance(mask, str) else ""
+        self._outside = isinstance(mask, str) and mask.startswith("~")
         if self._mask_field:
             if self._mask_field not in {one.name for one in spec.varying}:
                 raise SchemaError(
@@ -207,7 +209,7 @@ class DatasetWriter:
     def _write_mask(self, file: h5py.File, index: int, arrays: Mapping[str, np.ndarray]) -> None:
         """Store the field that is the sample's mask as such, before statistics use it."""
         if self._mask_field and self._mask is not None:
-            inside = arrays[self._mask_field] > _INSIDE
+            inside = (arrays[self._mask_field] > _INSIDE) != self._outside
             self._mask[index] = inside
             schema.dataset(file, schema.MASK)[index] = inside
 

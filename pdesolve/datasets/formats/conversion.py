@@ -30,6 +30,7 @@ class Samples:
         read: a slice of samples -> fields and parameters by name, the samples first.
         provenance: becomes root attributes (see `provenance`).
         constants: arrays of the fields that do not vary from sample to sample.
+        mask: the field that is each sample's mask, if one is; see `DatasetWriter`.
     """
 
     spec: DatasetSpec
@@ -38,6 +39,7 @@ class Samples:
     read: Callable[[slice], Mapping[str, np.ndarray]]
     provenance: Mapping[str, Any]
     constants: Mapping[str, np.ndarray] = field(default_factory=dict)
+    mask: str | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,7 @@ def _write(part: Part, target: Path) -> Path:
         len(rows),
         provenance=samples.provenance,
         constants=samples.constants,
+        mask=samples.mask,
         layout="contiguous" if max(sizes) > CHUNK_BYTES else "chunked",
         dtype="float32" if samples.dtype == np.float32 else "float64",
         resume=True,

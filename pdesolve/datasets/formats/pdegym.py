@@ -6,7 +6,8 @@
                                     input; 5: as `data`; 6 or more: gas under gravity, whose
                                     potential is channel 5
     solution (N, T, X, Y)           Allen-Cahn; with c (N, X, Y): waves of speed c
-    solution (N, 2, X, Y)           flow around an airfoil: shape and density
+    solution (N, 2, X, Y)           flow around an airfoil: its shape, 1 inside, which becomes the
+                                    samples' masks too, and density
     source, solution (N, X, Y)      Poisson
     Sample_0 ... with a, u (X, Y), bc    Helmholtz; bc, a number, becomes a constant field
 
@@ -63,6 +64,7 @@ class Layout:
         frames, final_time: the first frame is at 0, the last of so many at this time; 0 frames
             if that is not published.
         periodic, placement, length: of the square box.
+        mask: the field that is each sample's mask; see `DatasetWriter`.
         force: A of the force A sin 2π(x + y), one for all samples and not in the file; 0 is none.
     """
 
@@ -75,6 +77,7 @@ class Layout:
     periodic: bool = False
     placement: Placement = "node"
     length: float = 1.0
+    mask: str | None = None
     force: float = 0.0
 
 
@@ -87,7 +90,14 @@ GRAVITY = replace(RICHTMYER, channels=(), frames=11, final_time=5.0, periodic=Fa
 WAVE = Layout({"c": "nxy", "solution": "ntxy"}, ("c", "u"), (10512, 60, 240), ("c",), 0)
 ALLEN_CAHN = Layout({"solution": "ntxy"}, ("u",), (15000, 60, 240), (), 20, 2e-4)
 AIRFOIL = Layout(
-    {"solution": "ncxy"}, ("shape", "density"), (10869, 120, 240), ("shape",), 1, 0.0, length=2.5
+    {"solution": "ncxy"},
+    ("shape", "density"),
+    (10869, 120, 240),
+    ("shape",),
+    1,
+    0.0,
+    length=2.5,
+    mask="~shape",
 )
 POISSON = Layout(
     {"source": "nxy", "solution": "nxy"},
@@ -165,11 +175,21 @@ def opened(paths: Sequence[str | Path], split: str | None) -> list[Foreign]:
         here = range(*(min(max(edge - start, 0), source.count) for edge in (rows.start, rows.stop)))
         facts, none = {**_FACTS, "source_times": told}, np.empty((source.count, 0))
         if here:
+            masks = {schema.MASK: _masks(file, layout, here)} if layout.mask else {}
             described.append(
-                Foreign(file, spec, facts, _stored(layout), source.dtype, none, here, fixed)
+                Foreign(file, spec, facts, _stored(layout), source.dtype, none, here, fixed | masks)
             )
         start += source.count
     return described
+
+
+def _masks(file: Path, layout: Layout, rows: range) -> np.ndarray:
+    """Where samples around an airfoil are, (n, x, y): outside its shape."""
+    where = _stored(layout)["shape"]
+    with open_file(file) as handle, damage_told(file, where.place):
+        data = schema.dataset(handle, where.place)
+        read = (data[k, where.part] for k in rows)
+        return np.stack([(shape <= 0.5).astype("u1") for shape in read])
 
 
 def _layout(found: Contents, file: Path) -> Layout | str:
@@ -330,7 +350,7 @@ def _joined(name: str, files: Sequence[Path], sources: Sequence[_Source]) -> Sam
 
     made = provenance(files, **_FACTS, source_times=told)
     force = _force(first.layout, spec.grid)
-    return Samples(spec, starts[-1], first.dtype, read, made, force)
+    return Samples(spec, starts[-1], first.dtype, read, made, force, first.layout.mask)
 
 
 def _force(layout: Layout, grid: Grid) -> dict[str, np.ndarray]:

@@ -114,6 +114,21 @@ def converted(tmp_path, tools, kind, frames, name=None):
 
 
 @pytest.mark.parametrize("direct", [True, False])
+def test_points_inside_the_airfoil_are_masked(tmp_path, direct):
+    values = random(5, 2, 6, 5)
+    values[:, 0] = 0.0
+    for k in range(5):
+        values[k, 0, 2, : k + 1] = 1.0
+    path = write(tmp_path / "SE-AF.nc", {"solution": values})
+    opened = path if direct else convert([path], tmp_path / "set")[0]
+    dataset = open_dataset(opened)
+    batch = dataset.batch([4, 1])
+    assert (dataset.input_names, dataset.output_names) == (("shape",), ("density",))
+    assert np.array_equal(batch.mask, 1 - batch.x)
+    assert [int((one == 0).sum()) for one in batch.mask] == [5, 2]
+
+
+@pytest.mark.parametrize("direct", [True, False])
 def test_the_force_of_kolmogorov_flow_is_a_channel_that_stays(tmp_path, direct):
     arrays, _ = made("FNS-KF", 3, 4, (64, 64), "float32", 0)
     path = write(tmp_path / "FNS-KF.nc", arrays)
