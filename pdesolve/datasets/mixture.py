@@ -190,16 +190,16 @@ class Mixture:
         Raises:
             SchemaError: there are several members, whose frames have times of their own.
         """
-        if len(self.members) > 1:
+        only, *others = self.alone()
+        if others:
             raise SchemaError(
                 f"{len(self.members)} members",
                 file=self.name,
                 allowed="one, whose frames a rollout follows",
                 advice="ask each of `mixture.alone()`",
             )
-        (alone,) = self.alone()
-        one = replace(self.members[0], dataset=self.members[0].dataset.rolled())
-        return Mixture([one], name=self.name, quantities=alone.quantities)
+        members = [replace(one, dataset=one.dataset.rolled()) for one in only.members]
+        return Mixture(members, name=self.name, quantities=only.quantities)
 
     @property
     def held(self) -> tuple[int, ...]:
