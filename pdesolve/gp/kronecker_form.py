@@ -94,7 +94,7 @@ class KroneckerForm:
             if self._load < 1:
                 start = problem.jet.value(torch.zeros_like(derivatives), known)
                 values = values - (1 - self._load) * start
-            total = total + self.tested(values, rows)
+            total += self.tested(values, rows)
         return total
 
     def blocks(self, core: Tensor) -> Iterator[tuple[slice, list[Tensor], Tensor]]:
@@ -169,7 +169,7 @@ class Linearisation:
         for rows, _, derivatives in form.blocks(core):
             terms = [c * derivatives[k] for k, c in self._constant.items()]
             terms += [c[rows] * derivatives[k] for k, c in self._varying.items()]
-            total = total + form.tested(sum(terms[1:], terms[0]), rows)
+            total += form.tested(sum(terms[1:], terms[0]), rows)
         return total
 
     def precondition(self, residual: Float[Tensor, "*free"]) -> Float[Tensor, "*free"]:

@@ -38,7 +38,9 @@ def misfits(problem: Problem, expansion: Solved) -> tuple[float, float]:
 
 def _size(problem: Problem, expansion: Solved) -> float:
     first, *others = problem.nodes
-    return float(expansion([first[:: max(1, len(first) // _LOOKED_AT)], *others]).abs().max())
+    points = [first[:: max(1, len(first) // _LOOKED_AT)], *others]
+    blocks = expansion.blocks(points, [(0,) * len(points)])
+    return max(float(values.abs().max()) for _, _, values in blocks)
 
 
 def _trace_misfit(functional: Functional, problem: Problem, expansion: Solved) -> float:

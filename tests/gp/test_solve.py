@@ -1,6 +1,9 @@
 """The published problems, blind, and what a solve says when it cannot be trusted."""
 
+import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -224,3 +227,25 @@ def test_kernels_for_more_axes_than_there_are_are_refused():
 def test_millions_of_unknowns(text, solution, shape):
     given = Manufactured(text, solution, shape, "2*pi", axes="xyz"[: len(shape)])
     assert error(solved(given).at, given.exact, given.grid) < 1e-9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dims", [2, 3])
+def test_memory_is_three_times_solution_and_factors_beyond_what_a_small_solve_takes(dims):
+    script = Path(__file__).resolve().parents[2] / "benchmarks" / "speed" / "gp_memory.py"
+    command = [sys.executable, str(script), "--row", str(dims)]
+    row = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert row["converged"]
+    assert row["solution_mib"] == pytest.approx({2: 1600**2, 3: 200**3}[dims] * 8 / 2**20)
+    assert row["above_small_solve_mib"] <= row["allowed_mib"]
+
+
+def test_a_solve_does_not_load_the_compiler_of_torch():
+    code = (
+        "import sys, torch; from pdesolve import Grid; from pdesolve.gp import solve; "
+        "solve(lambda d, u, source: d(u, (2,)) - d(u, (0,)) ** 3 - d(source, (0,)), "
+        "Grid((40,), 1.0, False), source=lambda x: torch.sin(5 * x)); "
+        "print('torch._dynamo' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"
