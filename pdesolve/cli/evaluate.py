@@ -33,7 +33,8 @@ def evaluate(config: Any, folder: Path) -> dict[str, float]:
         sets = Sets(train, None, tests)
     model = trained_model(Path(config.run), trained, sets.train, config.allow)
     title = f"{trained.operator._target_.rpartition('.')[2]} on {dataset.name}, {config.split}"
-    return judge(model, sets, folder, config, title=title, estimate=config.estimate)
+    told = {"groups": trained.loss.get("groups"), "estimate": config.estimate}
+    return judge(model, sets, folder, config, title=title, **told)
 
 
 def mixture_sets(dataset: Any, config: Any) -> Any:

@@ -18,6 +18,7 @@ def judge(
     title: str,
     history: Sequence[Mapping[str, Any]] = (),
     run_figures: Mapping[str, float] | None = None,
+    groups: Sequence[int] | None = None,
     estimate: bool = False,
 ) -> dict[str, Any]:
     """Return `test/...` and `test@33/...` figures and write `report.html` with its pictures.
@@ -26,6 +27,10 @@ def judge(
     `test/rollout/l2@TIME`, both of rollouts; the other figures are of single calls. With lead times
     `test/semigroup` says how far two calls are from one over both their times. Of a mixture each
     member has these figures, `test/MEMBER/rollout/l2` and so on, and its own pictures.
+
+    With groups there is `test/median_l1`, or of trajectories `test/rollout/median_l1` and
+    `test/one_call/median_l1` at the last time, of physical and of normalised fields: the error
+    from which Poseidon's gains are taken.
 
     Beside each figure stand what a reader should compare it with: the training mean, and at
     another resolution the trivial rival, predicting at the training resolution and interpolating.
@@ -38,6 +43,7 @@ def judge(
         title: of the page.
         history: the log of the training, if there was one.
         run_figures: figures of the run itself, such as seconds and parameters.
+        groups: channels of each quantity, if the model learned by quantities.
         estimate: ask the equation for the error of each prediction, where it can be asked.
     """
     from .. import evaluation
@@ -73,8 +79,11 @@ def judge(
             write_errors(folder / f"errors{label}.csv", values)
             start = f"{prefix}_" if label else ""
             pictures.append(estimate_picture(values["estimated"], values["l2"], prefix=start))
-        for member, part in trajectories(test).items():
-            figures, still, drawn = rolled_out(model, part, f"{prefix}{member}", device)
+        rolled = trajectories(test)
+        if groups and not rolled:
+            metrics |= medians(evaluation.grouped_errors, model, test, prefix, groups, device)
+        for member, part in rolled.items():
+            figures, still, drawn = rolled_out(model, part, f"{prefix}{member}", device, groups)
             metrics |= figures
             references.setdefault("persistence", {}).update(still)
             pictures += drawn
@@ -142,8 +151,24 @@ def trajectories(dataset: Any) -> dict[str, Any]:
     return dict(zip(keys, found, strict=True))
 
 
+def medians(
+    errors: Any, model: Any, dataset: Any, prefix: str, groups: Any, device: Any, **options: Any
+) -> dict[str, float]:
+    """Return the median errors by quantity, of physical fields and of those that are normalised."""
+    from ..evaluation import median_error
+    from ..layers import Normalized
+
+    spaces = {"": False, "_normalized": True} if isinstance(model, Normalized) else {"": False}
+    return {
+        f"{prefix}/median_l1{name}": median_error(
+            errors(model, dataset, tuple(groups), normalized=normalized, device=device, **options)
+        )
+        for name, normalized in spaces.items()
+    }
+
+
 def rolled_out(
-    model: Any, dataset: Any, prefix: str, device: Any
+    model: Any, dataset: Any, prefix: str, device: Any, groups: Any = None
 ) -> tuple[dict[str, float], dict[str, float], list[Any]]:
     """Return the figures of rollouts, those of standing still, and the pictures."""
     from .. import evaluation
@@ -153,9 +178,17 @@ def rolled_out(
     errors = evaluation.rollout_errors(model, dataset, device=device)
     figures = named(f"{prefix}/rollout", errors.figures())
     # Two calls can make up one where there are two steps to go.
-    if dataset.condition_names[:1] == (LEAD_TIME,) and len(errors.times) > 1:
+    leads = dataset.condition_names[:1] == (LEAD_TIME,) and len(errors.times) > 1
+    if leads:
         defects = evaluation.semigroup_defects(model, dataset, device=device)
         figures[f"{prefix}/semigroup"] = float(defects.mean())
+    # A window's targets may be several frames, which the groups then count.
+    if groups and sum(groups) == dataset.rolled().out_channels // len(errors.times):
+        told = evaluation.final_errors, model, dataset
+        figures |= medians(*told, f"{prefix}/rollout", groups, device)
+        if leads:
+            hops = [len(errors.times)]
+            figures |= medians(*told, f"{prefix}/one_call", groups, device, hops=hops)
     start = "" if prefix == "test" else prefix.replace("/", "_") + "_"
     drawn = [
         rollout_picture(errors, prefix=start),

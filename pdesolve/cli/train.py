@@ -33,6 +33,7 @@ def train(config: Any, folder: Path) -> dict[str, float]:
         config,
         title=f"{config.operator._target_.rpartition('.')[2]} on {config.dataset.name}",
         history=result.history,
+        groups=config.loss.get("groups"),
         run_figures={
             "parameters": numbers_of(model),
             "seconds": result.seconds,

@@ -7,6 +7,7 @@ from .baselines import interpolate as interpolate
 from .baselines import training_mean as training_mean
 from .gains import accuracy_gain as accuracy_gain
 from .gains import efficiency_gain as efficiency_gain
+from .gains import final_errors as final_errors
 from .gains import grouped_errors as grouped_errors
 from .gains import median_error as median_error
 from .gains import scaling_exponent as scaling_exponent

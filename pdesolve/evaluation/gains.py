@@ -7,9 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..datasets import Dataset, Mixture
 from ..layers import Normalized
 from ..losses import GroupedRelativeL1
 from .inference import Model, Samples, predictions
+from .rollout import planned
 
 # Error of a test set by the number of training samples.
 Curve = Mapping[int, float]
@@ -97,19 +99,46 @@ def grouped_errors(
     Raises:
         ValueError: normalised fields are asked for of a model that is not `Normalized`.
     """
-    if normalized and not isinstance(model, Normalized):
-        raise ValueError(
-            f"normalized with a model {type(model).__name__}, expected Normalized, which knows "
-            f"the statistics: leave normalized out for physical fields"
-        )
+    _check_normalized(model, normalized=normalized)
     error, parts = GroupedRelativeL1(groups), []
     for batch, prediction in predictions(model, dataset, batch_size=batch_size, device=device):
         fields = [prediction.double(), batch.y.double()]
         if isinstance(model, Normalized) and normalized:
-            along = -1, *[1] * (batch.y.ndim - 2)
-            mean, std = (s.reshape(along) for s in (model.y_mean, model.y_std))
-            fields = [(field - mean) / std for field in fields]
+            fields = _standardised(model, fields)
         parts.append(error.per_group(*fields, mask=batch.mask).cpu())
+    return torch.cat(parts)
+
+
+def final_errors(
+    model: Model,
+    dataset: Dataset | Mixture,
+    groups: Sequence[int],
+    *,
+    hops: Sequence[int] | None = None,
+    normalized: bool = False,
+    batch_size: int = 32,
+    device: torch.device | str | None = None,
+) -> Float[Tensor, "samples g"]:
+    """Return the relative L1 error of each quantity of each trajectory at its last time.
+
+    Args:
+        model, dataset, hops, batch_size, device: see `rollout.rollout_errors`.
+        groups, normalized: see `grouped_errors`.
+
+    Raises:
+        ValueError, SchemaError: as both of them.
+    """
+    _check_normalized(model, normalized=normalized)
+    plan = planned(model, dataset, hops)
+    error, parts, last = GroupedRelativeL1(groups), [], plan.channels[-plan.width :]
+    options = {"batch_size": batch_size, "device": device}
+    for batch, prediction in predictions(plan.model, plan.dataset, **options):
+        fields = [prediction[:, last].double(), batch.y[:, last].double()]
+        if isinstance(model, Normalized) and normalized:
+            fields = _standardised(model, fields)
+        mask = plan.mask(batch)
+        mask = None if mask is None else mask[:, -plan.width :]
+        parts.append(error.per_group(*fields, mask=mask).cpu())
     return torch.cat(parts)
 
 
@@ -120,6 +149,21 @@ def median_error(errors: Float[Tensor, "samples g"]) -> float:
     """
     medians = errors.nanquantile(0.5, dim=0)
     return float(medians[medians.isfinite()].mean())
+
+
+def _check_normalized(model: Model, *, normalized: bool) -> None:
+    if normalized and not isinstance(model, Normalized):
+        raise ValueError(
+            f"normalized with a model {type(model).__name__}, expected Normalized, which knows "
+            f"the statistics: leave normalized out for physical fields"
+        )
+
+
+def _standardised(model: Normalized, fields: Sequence[Tensor]) -> list[Tensor]:
+    """Fields as the operator inside works on them; frames share the statistics of the first one."""
+    channels, dims = fields[0].shape[1], fields[0].ndim - 2
+    mean, std = (s[:channels].reshape(-1, *[1] * dims) for s in (model.y_mean, model.y_std))
+    return [(field - mean) / std for field in fields]
 
 
 def _at(curve: Curve, samples: int, name: str) -> float:

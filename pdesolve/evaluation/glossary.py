@@ -30,6 +30,14 @@ GLOSSARY: dict[str, tuple[str, str]] = {
         "Error in small scales",
         "part of it in the shortest third; in each sample the squares of the parts add up",
     ),
+    "median_l1": (
+        "Median relative L1 error",
+        "of each quantity at the last time, middle of the samples; mean over the quantities",
+    ),
+    "median_l1_normalized": (
+        "Median relative L1 error of normalised fields",
+        "the same of the fields that the operator works on, which Poseidon's paper reports in %",
+    ),
     "residual": (
         "Residual of the equation",
         "how far predictions are from solving the equation on this grid: relative to its source, "
@@ -80,6 +88,8 @@ GLOSSARY: dict[str, tuple[str, str]] = {
 # Where figures come from that are of no test set.
 _PLACES = {"error": "Against the exact solution", "residual": "Against the problem itself"}
 
+_CALLS = {"rollout": " in rollouts", "one_call": " in one call"}
+
 REFERENCES: dict[str, str] = {
     "training mean": "the mean of the training targets, whatever the input",
     "Chebyshev collocation": "polynomials on as many nodes, denser at the walls",
@@ -116,6 +126,8 @@ def place(name: str) -> str:
     'Test set in rollouts'
     >>> place("test/flow_shear/rollout/l2@20")
     'Test set, flow_shear in rollouts'
+    >>> place("test/one_call/median_l1")
+    'Test set in one call'
     """
     if "/" not in name:
         return "The run"
@@ -124,9 +136,8 @@ def place(name: str) -> str:
         return _PLACES[split]
     # Between the set and the figure stand the member of a mixture and what was done.
     parts = name.split("/")[1:-1]
-    member = "".join(f", {part}" for part in parts if part != "rollout")
-    rolled = " in rollouts" if "rollout" in parts else ""
-    title = f"{split.replace('_', ' ').capitalize()} set{member}{rolled}"
+    words = "".join(_CALLS.get(part, f", {part}") for part in parts)
+    title = f"{split.replace('_', ' ').capitalize()} set{words}"
     if not points:
         return title
     several = f"{points.replace('x', ' × ')} points"

@@ -3,10 +3,11 @@
 import json
 
 import pytest
+import torch
 
 import pdesolve
-from pdesolve.cli.judge import trajectories
-from pdesolve.datasets import AtTimes, Member, Mixture, Window, open_dataset
+from pdesolve.cli.judge import rolled_out, trajectories
+from pdesolve.datasets import AtTimes, Member, Mixture, Pairs, Window, open_dataset
 from pdesolve.evaluation import rollout_errors
 
 SMALL = (
@@ -74,6 +75,28 @@ def test_each_member_of_a_mixture_is_rolled_out(with_flow):
         assert (run.run / f"test_{member}_rollout.png").stat().st_size > 0
         assert (run.run / f"test_{member}_rollout_movie.gif").read_bytes()[:4] == b"GIF8"
     assert "navier_stokes_demo_1: Error of 2 rollouts" in (run.run / "report.html").read_text()
+
+
+class Still(torch.nn.Module):
+    """Predicts that nothing changes, however long it takes."""
+
+    def forward(self, x, condition):
+        return x
+
+
+def test_pairs_are_judged_by_quantity_at_the_last_time(with_flow):
+    data = open_dataset(
+        with_flow.folder / "data/navier_stokes_demo", split="test", window=Pairs(), stride=2
+    )
+    figures, _, pictures = rolled_out(Still(), data, "test", None, (1,))
+    batch = data.rolled().batch([0, 1])
+    first, last = batch.x[:, -1], batch.y[:, -1]
+    ratios = (last - first).abs().sum((1, 2)) / last.abs().sum((1, 2))
+    for calls in ("rollout", "one_call"):
+        told = figures[f"test/{calls}/median_l1"]
+        assert told == pytest.approx(float(ratios.mean()), rel=1e-5)
+    assert figures["test/semigroup"] == 0.0
+    assert [one.name for one in pictures] == ["rollout", "rollout_movie"]
 
 
 def test_the_only_member_of_a_mixture_needs_no_name(with_flow):

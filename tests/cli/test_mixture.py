@@ -11,7 +11,13 @@ from pdesolve import Grid, load
 from pdesolve.cli.evaluate import mixture_sets
 from pdesolve.cli.failures import UsageError
 from pdesolve.cli.sets import open_sets
-from pdesolve.datasets import DatasetSpec, DatasetWriter, FieldSpec, write_manifest
+from pdesolve.datasets import (
+    DatasetSpec,
+    DatasetWriter,
+    FieldSpec,
+    open_dataset,
+    write_manifest,
+)
 from pdesolve.operators import ScOT
 
 
@@ -144,3 +150,9 @@ def test_helmholtz_goes_from_its_file_to_a_model_that_was_fine_tuned(pdesolve):
         inner = model.operator(torch.cat([a - 1, bc], 1), torch.ones(3, 1))
         expected = 0.11523915668552 + 0.8279975746 * inner
         torch.testing.assert_close(model(torch.cat([a, bc], 1)), expected, rtol=1e-5, atol=1e-6)
+        # The paper's error: relative L1 of normalised fields, the middle one of the test set.
+        batch = open_dataset(pdesolve.folder / "data/helmholtz", split="test").batch(range(4))
+        error, truth = model(batch.x) - batch.y, batch.y - 0.11523915668552
+    ratios = (error.abs().sum((1, 2, 3)) / truth.abs().sum((1, 2, 3))).sort().values
+    told = json.loads((run.run / "metrics.json").read_text())
+    assert told["test/median_l1_normalized"] == pytest.approx(float(ratios[1:3].mean()), rel=1e-4)
