@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from .failures import UsageError
 from .sets import Sets, has_split, open_split
 
 # Keys of a member that `Member` takes as they are.
@@ -13,9 +14,14 @@ def open_mixtures(config: Any) -> Sets:
 
     Raises:
         DataError: a file is missing or damaged, or members do not fit together.
-        UsageError: the folder of a member is missing.
+        UsageError: the folder of a member is missing, or a holdout is asked for.
     """
     dataset = config.dataset
+    if dataset.get("holdout"):
+        raise UsageError(
+            f"dataset.holdout is {dataset.holdout} for the mixture {dataset.name}, expected none: "
+            "its members' splits validate"
+        )
     train = open_mixture(dataset, "train", dataset.get("horizon"))
     others = [
         open_mixture(dataset, name) if all(map(_has(name), dataset.members)) else None
@@ -54,6 +60,14 @@ def open_mixture(dataset: Any, name: str, horizon: Any = None) -> Any:
         horizon=None if horizon is None else [tuple(pair) for pair in horizon],
         statistics=statistics,
     )
+
+
+def with_horizon(dataset: Any, horizon: Any) -> Any:
+    """Return a dataset whose lead times grow with the epochs: a mixture of which it is all."""
+    from ..datasets.member import Member
+    from ..datasets.mixture import Mixture
+
+    return Mixture([Member(dataset)], name=dataset.name, horizon=[tuple(pair) for pair in horizon])
 
 
 def _has(name: str) -> Any:

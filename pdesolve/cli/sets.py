@@ -60,7 +60,8 @@ def open_sets(config: Any) -> Sets:
 
     `dataset.holdout` takes the last samples of the training split for validation, for published
     sets that have no validation split; `dataset.train_samples` keeps only that many of the training
-    samples. `dataset.test_strides` lists further resolutions.
+    samples; `dataset.horizon` lets lead times grow with the epochs, see `Mixture`.
+    `dataset.test_strides` lists further resolutions.
 
     Raises:
         DataError: a file is missing or damaged.
@@ -83,6 +84,10 @@ def open_sets(config: Any) -> Sets:
         valid = open_split(dataset, "valid", dataset.stride)
     if dataset.get("train_samples"):
         train = split(train, {"train": dataset.train_samples})["train"]
+    if dataset.get("horizon"):
+        from .mixture import with_horizon
+
+        train = with_horizon(train, dataset.horizon)
     return Sets(train, valid, open_tests(dataset, "test", dataset.get("test_strides", ())))
 
 

@@ -330,6 +330,14 @@ def _limit(horizon: Sequence[tuple[int, float]] | None, epoch: int) -> float | N
 
 
 def _check_horizon(horizon: Sequence[tuple[int, float]], seen: Sequence[Seen], name: str) -> None:
+    timeless = [one.member.dataset.name for one in seen if one.member.dataset.lead_times is None]
+    if timeless:
+        raise SchemaError(
+            f"horizon {list(horizon)} for {timeless}, which have no lead times",
+            file=name,
+            allowed="members that are seen through Pairs",
+            advice="leave the horizon out, or open them with window=Pairs()",
+        )
     starts = [epoch for epoch, _ in horizon]
     least = horizon[0][1] if horizon else None
     empty = [one.member.dataset.name for one in seen if not len(one.within(least))]

@@ -32,9 +32,11 @@ def roll(
         fixed: number of channels of x that are carried along unchanged.
 
     Raises:
-        ValueError: the model takes no condition.
+        ValueError: the model takes no condition, or there is no lead time.
     """
     check_takes_condition(model)
+    if not len(leads):
+        raise ValueError("leads is empty, expected the lead time of each call, such as [0.1] * 50")
     calls = [partial(called, model, with_lead(x, condition, lead)) for lead in leads]
     return torch.stack(frame_rollout(calls, x, fixed=fixed), 1)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..grid import Grid
@@ -83,7 +83,13 @@ def read_official(
             f"folder {folder} holds no config.json, expected the published one beside its weights: "
             f"download both into one folder"
         )
-    arguments = arguments_of(json.loads(path.read_text()))
+    try:
+        config = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is no JSON ({error}), expected the published file: download it again"
+        ) from error
+    arguments = arguments_of(config)
     return arguments, read_official(_stored(folder), variant)[1]
 
 
@@ -250,6 +256,11 @@ def _stored(folder: Path) -> Tensors:
         )
     tensors: Tensors = {}
     for path in paths:
-        with safe_open(path, framework="pt") as file:
-            tensors |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        try:
+            with safe_open(path, framework="pt") as file:
+                tensors |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(
+                f"{path} is damaged ({error}), expected whole safetensors: download it again"
+            ) from error
     return tensors

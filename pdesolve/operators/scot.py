@@ -239,7 +239,10 @@ class ScOT(nn.Module):
         arguments |= {"resampling": "official", **constructor}
         operator = cls(**arguments).to(next(iter(tensors.values())).dtype)
         fill(operator, tensors)
-        asked = in_channels or operator.in_channels, out_channels or operator.out_channels
+        asked = (
+            operator.in_channels if in_channels is None else in_channels,
+            operator.out_channels if out_channels is None else out_channels,
+        )
         same = asked == (operator.in_channels, operator.out_channels)
         if same and inputs is None and outputs is None:
             return operator
@@ -404,6 +407,11 @@ def _check(
         raise ValueError(
             f"depths, heads and skips have {len(depths)}, {len(heads)} and {len(skips)} entries, "
             f"expected one for each level in all three"
+        )
+    if min(in_channels, out_channels) < 1:
+        raise ValueError(
+            f"in_channels is {in_channels} and out_channels {out_channels}, expected at least 1 of "
+            f"each: count those of the data"
         )
     if domain is not None and domain.dims != 2:
         raise ValueError(f"domain has {domain.dims} axes, expected 2: ScOT works on planes")

@@ -80,6 +80,23 @@ def test_only_training_grows_its_horizon_and_needs_each_split(config):
     assert sets.test == {}
 
 
+def test_a_single_set_grows_its_horizon_too(config, tmp_path):
+    config.dataset = {
+        "name": "first", "path": str(tmp_path / "first"), "stride": 1, "train_samples": 2,
+        "window": config.dataset.window, "horizon": [[0, 1.0], [2, 2.0]],
+    }  # fmt: skip
+    sets = open_sets(config)
+    leads = [sets.train.batch(sets.train.order(0, epoch)).condition.max() for epoch in (0, 2)]
+    assert (len(sets.train), leads) == (12, [1.0, 2.0])
+    assert len(sets.valid) == 6
+
+
+def test_a_holdout_of_a_mixture_is_refused(config):
+    config.dataset.holdout = 1
+    with pytest.raises(UsageError, match="holdout is 1 for the mixture both"):
+        open_sets(config)
+
+
 def test_a_missing_member_says_how_it_is_made(config):
     config.dataset.members[1].path = "nowhere"
     config.dataset.members[1].made_by = "pdesolve data convert X.nc"

@@ -16,6 +16,7 @@ from pdesolve.datasets import (
     Mixture,
     Pairs,
     SchemaError,
+    Window,
     open_dataset,
 )
 
@@ -226,3 +227,9 @@ def test_rollouts_of_a_member_see_its_channels_and_its_own_times(member):
 def test_a_rollout_of_several_members_at_once_is_refused(member):
     with pytest.raises(SchemaError, match=r"2 members.*mixture\.alone\(\)"):
         Mixture([Member(member(1, 1)), Member(member(2, 1))]).rolled()
+
+
+def test_a_horizon_of_items_without_lead_times_is_refused(member):
+    frames = Member(member(1, 1).windowed(Window(1, 1)))
+    with pytest.raises(SchemaError, match=r"\['m1'\], which have no lead times.*Pairs"):
+        Mixture([frames], horizon=[(0, 1.0)])

@@ -36,6 +36,11 @@ def test_fifty_steps_of_a_transformer_are_finite(generator):
     assert states.isfinite().all()
 
 
+def test_a_rollout_without_calls_is_refused(generator):
+    with pytest.raises(ValueError, match="leads is empty"):
+        roll(Decay(), torch.randn(3, 2, 6, generator=generator), [], condition=torch.ones(3, 1))
+
+
 class Foreign(nn.Module):
     def forward(self, x, output_shape=None):
         return x

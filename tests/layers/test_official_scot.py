@@ -1,5 +1,8 @@
+import json
+
 import pytest
 import torch
+from safetensors.torch import save
 from torch import nn
 
 from pdesolve.layers.official_scot import adapt, arguments_of, fill, read_official
@@ -50,6 +53,16 @@ def test_a_folder_without_config_or_safe_weights_is_refused(tmp_path):
         '"embed_dim": 3, "depths": [1], "num_heads": [1], "image_size": 8}')  # fmt: skip
     (tmp_path / "pytorch_model.bin").write_bytes(b"no")
     with pytest.raises(ValueError, match=r"pytorch_model\.bin.*not opened"):
+        read_official(tmp_path)
+
+
+def test_files_that_were_torn_are_named(tmp_path):
+    (tmp_path / "config.json").write_text('{"num_channels": ')
+    with pytest.raises(ValueError, match=r"config\.json is no JSON .*download it again"):
+        read_official(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    (tmp_path / "w.safetensors").write_bytes(save({"a": torch.ones(9)})[:-5])
+    with pytest.raises(ValueError, match=r"w\.safetensors is damaged .*download it again"):
         read_official(tmp_path)
 
 

@@ -274,6 +274,7 @@ def test_training_lowers_the_error_of_a_shift_in_time(generator):
         ({"depths": (2,)}, "depths, heads and skips have 1, 2 and 2 entries"),
         ({"domain": Grid((8,), 1.0, True)}, "domain has 1 axes, expected 2"),
         ({"out_channels": 3, "residual": True}, "leave residual out"),
+        ({"in_channels": 0}, "in_channels is 0 and out_channels 2, expected at least 1"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(options, message):
@@ -321,6 +322,8 @@ def test_a_published_folder_is_read_and_adapted(tmp_path, generator):
     t = torch.full((1, 1), 0.3)
     same = ScOT.from_official(tmp_path, time_scale=2.0)
     torch.testing.assert_close(same(x, 2 * t), model(x, t), rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="expected at least 1 of each"):
+        ScOT.from_official(tmp_path, in_channels=0)
     other = ScOT.from_official(tmp_path, in_channels=3, out_channels=1)
     assert (other.in_channels, other.out_channels) == (3, 1)
     assert other(torch.cat([x, x[:, :1]], 1), t).shape == (1, 1, 16, 16)
