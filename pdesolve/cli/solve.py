@@ -1,14 +1,23 @@
 """`pdesolve solve problem=NAME`: an equation solved without data by a Gaussian process."""
 
 import runpy
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from . import application
 from .failures import UsageError
+
+_IN_A_SOLVE = (
+    "differentiable torch code that broadcasts over its coordinates and reads unknown and fields "
+    "as d(u, orders)"
+)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -27,6 +36,7 @@ class Given:
     data: Mapping[str, Any] = field(default_factory=dict)
     exact: Callable[..., Any] | None = None
     published: float | None = None
+    path: Path | None = None
 
 
 def solve(config: Any, folder: Path) -> dict[str, float]:
@@ -40,11 +50,16 @@ def solve(config: Any, folder: Path) -> dict[str, float]:
 
     given = _given(config)
     started = time.perf_counter()
-    solution = gp_solve(
-        given.equation, given.grid, **given.data,
-        spacing=config.spacing, tolerance=given.tolerance, raise_on_failure=False,
-    )  # fmt: skip
+    with _blaming(given.path, _IN_A_SOLVE), warnings.catch_warnings():
+        # The solution holds them; they are told once, below.
+        warnings.simplefilter("ignore", UserWarning)
+        solution = gp_solve(
+            given.equation, given.grid, **given.data,
+            spacing=config.spacing, tolerance=given.tolerance, raise_on_failure=False,
+        )  # fmt: skip
     seconds = time.perf_counter() - started
+    for note in solution.warnings if solution.converged else ():
+        print(f"pdesolve solve: {note}", file=sys.stderr)
     metrics = {
         "residual/midpoint": float(solution.stats["residual"]),
         "residual/boundary": float(solution.stats["boundary"]),
@@ -52,7 +67,8 @@ def solve(config: Any, folder: Path) -> dict[str, float]:
         "seconds": seconds,
     }
     if given.exact is not None:
-        metrics["error/l2"] = _error(solution.at, given)
+        with _blaming(given.path, _IN_A_SOLVE):
+            metrics["error/l2"] = _error(solution.at, given)
     references = _rivals(given) if config.rivals else {}
     if given.published is not None:
         references["published GP-HM"] = {"error/l2": given.published}
@@ -84,17 +100,54 @@ def _given(config: Any) -> Given:
 def _from_file(path: Path, tolerance: float | None) -> Given:
     """Run the user's own file, which the command line names, and take its variables."""
     if not path.is_file():
-        raise UsageError(f"file {path} does not exist, expected a Python file with an equation")
-    names = runpy.run_path(str(path))
+        state = "is no file" if path.exists() else "does not exist"
+        raise UsageError(
+            f"file {path} {state}, expected a Python file that sets equation and grid: see "
+            '"Solve without data" in the README'
+        )
+    from ..gp.problem import check_arguments
+
+    with _blaming(path, "Python that runs by itself"):
+        names = runpy.run_path(str(path))
     missing = [name for name in ("equation", "grid") if name not in names]
     if missing:
         raise UsageError(
             f"file {path} does not set {' and '.join(missing)}, expected an equation "
             "(a function residual(d, u, *, source)) and a pdesolve.Grid"
         )
+    exact = names.get("exact")
+    if exact is not None and not callable(exact):
+        raise UsageError(
+            f"exact is {exact!r} in {path}, expected a function of the coordinates: write one, or "
+            "leave exact out"
+        )
+    check_arguments("exact", exact, getattr(names["grid"], "dims", 1))
     wanted = tolerance if tolerance is not None else names.get("tolerance", 1e-6)
-    data = {name: names[name] for name in ("source", "boundary", "fields") if name in names}
-    return Given(path.stem, names["equation"], names["grid"], wanted, data, names.get("exact"))
+    taken = ("source", "boundary", "fields", "noise")
+    data = {name: names[name] for name in taken if name in names}
+    return Given(path.stem, names["equation"], names["grid"], wanted, data, exact, path=path)
+
+
+@contextmanager
+def _blaming(path: Path | None, expected: str) -> Iterator[None]:
+    """Turn what goes wrong in the lines of a user's file into a UsageError that names the line."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        ours = str(Path(__file__).resolve().parents[1])
+        if isinstance(error, ValueError) and frames[-1].filename.startswith(ours):
+            raise  # it says what to do
+        lines = [f.lineno for f in frames if path is not None and f.filename == str(path)]
+        if isinstance(error, SyntaxError) and error.filename == str(path):
+            lines.append(error.lineno)
+        if not lines:
+            raise
+        said = error.msg if isinstance(error, SyntaxError) else error
+        raise UsageError(
+            f"file {path} fails in line {lines[-1]} with {type(error).__name__}: {said}; expected "
+            f"{expected}: mend that line"
+        ) from error
 
 
 def _error(at: Callable[..., Any], given: Given) -> float:

@@ -12,6 +12,7 @@ from .features import Bands, Features, comb
 # Teeth per bin 1/L. Not an integer, nor 2.5: whole periods on the interval would fall on teeth and
 # flatter tests whose solutions have them. Good values 1.8 to 3; too few below 1.5.
 SPACING = 2.17
+_FEWEST, _MOST = 1.5, 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +60,13 @@ def axes_of(
     """Return the axes of a grid.
 
     Raises:
-        ValueError: an axis has too few points for a spectrum.
+        ValueError: an axis has too few points for a spectrum, or the comb too few teeth.
     """
+    if not isinstance(spacing, int | float) or not _FEWEST <= spacing <= _MOST:
+        raise ValueError(
+            f"spacing is {spacing!r}, expected {_FEWEST} to {_MOST} teeth per 1 / length: leave it "
+            f"at {SPACING}, since with fewer the comb repeats itself within the grid"
+        )
     if min(grid.shape) < 8:
         raise ValueError(
             f"grid has {grid.shape} points, expected at least 8 an axis: refine the grid"

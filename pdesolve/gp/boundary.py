@@ -116,7 +116,14 @@ def functionals_of(
                 f"boundary has the face {(axis, end)}, expected (axis, end) with an axis from 0 to "
                 f'{len(axes) - 1} and an end "low" or "high"'
             )
-        conditions = [given] if isinstance(given, Condition) else list(given)
+        conditions = [given] if isinstance(given, Condition) else given
+        if not isinstance(conditions, Sequence) or not all(
+            isinstance(c, Condition) for c in conditions
+        ):
+            raise ValueError(
+                f"boundary of the face {(axis, end)} is {given!r}, expected conditions such as "
+                "dirichlet(0.0), neumann(0.0) or cauchy(u, u_t) of pdesolve.gp: wrap the value"
+            )
         result += [_placed(c, axis, end, axes) for c in conditions]
     for j, (axis, order) in enumerate(zip(axes, orders, strict=True)):
         count = sum(f.axis == j for f in result)

@@ -6,8 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .attempt import Attempt
 from .axis import Axis
 from .jet import Orders
+from .misfit import misfits
 from .problem import Problem
 from .slabs import Slabs, Solved
 from .snapshots import snapshots
@@ -19,6 +21,8 @@ PROMISED = 2.4
 # A mode that grows by this from the face with the data to the other end is not determined by them.
 _GROWTH = 1e10
 _SMOOTH = 1e-6
+# Places an axis where the residual is looked at again, and how much larger it may be there.
+_PROBES, _WORSE = 40, 30.0
 
 
 def ill_posed(problem: Problem) -> str:
@@ -76,6 +80,28 @@ def under_resolved(problem: Problem) -> str:
                 f"axis to {math.ceil(len(axis.nodes) * PROMISED / points_of_wave)} points or more"
             )
     return ""
+
+
+def aliased(problem: Problem, attempt: Attempt, allowed: float) -> str:
+    """Return that the data are others away from nodes and midpoints, "" if they are not.
+
+    Lines that differ by a multiple of four Nyquist frequencies are the same on nodes and midpoints.
+    """
+    generator = torch.Generator().manual_seed(0)
+    points = [
+        axis.length * torch.rand(min(_PROBES, len(axis.nodes)), generator=generator).double()
+        for axis in problem.axes
+    ]
+    places = [p.sort()[0].to(problem.device) for p in points]
+    residual, boundary = misfits(problem, attempt.expansion, places)
+    found = max(residual, boundary)
+    if found <= _WORSE * max(allowed, attempt.residual, attempt.boundary):
+        return ""
+    return (
+        f"away from nodes and midpoints the residual is {residual:.1e} and the boundary misfit "
+        f"{boundary:.1e}: the data have waves that the grid takes for longer ones, refine it to "
+        f"more than {PROMISED} points for each of them"
+    )
 
 
 def indefinite(problem: Problem, expansion: Solved) -> str:

@@ -1,8 +1,10 @@
 """How far a function is from solving a problem, between the nodes and on the boundary."""
 
 import math
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from .boundary import Functional
 from .problem import Problem
@@ -14,14 +16,22 @@ _TINY = 1e-300
 _LOOKED_AT = 50
 
 
-def misfits(problem: Problem, expansion: Solved) -> tuple[float, float]:
+def misfits(
+    problem: Problem, expansion: Solved, points: Sequence[Tensor] | None = None
+) -> tuple[float, float]:
     """Return the relative residual at the midpoints and the relative misfit of the boundary data.
 
     The residual is ‖R‖ over all midpoints, relative to the source or to the largest single term of
     the linearised equation, whichever is larger. The misfit is the largest one at the midpoints of
     a face, relative to the largest |u| (times the angular frequency for each derivative).
+
+    Args:
+        problem: what is solved.
+        expansion: its solution.
+        points: increasing positions of each axis in place of the midpoints.
     """
-    jet, points = problem.jet, [axis.midpoints for axis in problem.axes]
+    jet = problem.jet
+    points = [axis.midpoints for axis in problem.axes] if points is None else points
     squared = source = 0.0
     terms = torch.zeros(len(jet.orders), dtype=torch.float64, device=problem.device)
     for _, block, derivatives in expansion.blocks(points, jet.orders):
@@ -32,7 +42,9 @@ def misfits(problem: Problem, expansion: Solved) -> tuple[float, float]:
         terms += weighted.square_().flatten(1).sum(1)
     largest = math.sqrt(max(source, float(terms.max()), _TINY))
     size = max(_size(problem, expansion), _TINY)
-    worst = max((_trace_misfit(f, problem, expansion) for f in problem.functionals), default=0.0)
+    worst = max(
+        (_trace_misfit(f, problem, expansion, points) for f in problem.functionals), default=0.0
+    )
     return math.sqrt(squared) / largest, worst / size
 
 
@@ -43,8 +55,9 @@ def _size(problem: Problem, expansion: Solved) -> float:
     return max(float(values.abs().max()) for _, _, values in blocks)
 
 
-def _trace_misfit(functional: Functional, problem: Problem, expansion: Solved) -> float:
-    points = [axis.midpoints for axis in problem.axes]
+def _trace_misfit(
+    functional: Functional, problem: Problem, expansion: Solved, points: Sequence[Tensor]
+) -> float:
     j = functional.axis
     at = list(points)
     at[j] = points[j].new_tensor([functional.position])

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from inspect import signature
 from typing import Any, TypeGuard
 
 import torch
@@ -13,7 +14,7 @@ from ..grid import Grid
 from .axis import SPACING, Axis, axes_of
 from .boundary import Boundary, Functional, functionals_of
 from .jet import Jet, Orders, jet_of
-from .known import Given, Interpolant, known_values
+from .known import Field, Given, Interpolant, known_values
 
 # Points on which an equation is sampled to see whether it is linear.
 _SAMPLED = 500
@@ -82,14 +83,35 @@ class Problem:
             (spread.amax(1) - spread.amin(1)).max() <= 1e-12 * spread.abs().max()
         )
 
+    def check_finite(self) -> None:
+        """Raise ValueError for given fields or boundary data that are not finite."""
+        known = zip(self.jet.known_orders, self._sampled_known, strict=True)
+        named = [
+            (f"derivative {orders} of {name}" if any(orders) else name, row)
+            for (name, orders), row in known
+        ]
+        named += [
+            (f"boundary data of axis {f.axis} at {f.position:g}", f.data(self._sampled))
+            for f in self.functionals
+        ]
+        for name, values in named:
+            if not bool(torch.isfinite(values).all()):
+                raise ValueError(
+                    f"{name} has a NaN or infinity on the grid, expected finite values: look where "
+                    "its formula has a root or a pole, or move the box away from it"
+                )
+
     @cached_property
     def _sampled_known(self) -> Float[Tensor, "q n"]:
+        return self.known(self._sampled).flatten(1)
+
+    @property
+    def _sampled(self) -> list[Tensor]:
         per_axis = max(2, int(_SAMPLED ** (1 / len(self.axes))))
-        points = [
+        return [
             axis.nodes[torch.linspace(0, len(axis.nodes) - 1, per_axis).long()]
             for axis in self.axes
         ]
-        return self.known(points).flatten(1)
 
 
 def problem_of(
@@ -108,10 +130,21 @@ def problem_of(
     Raises:
         ValueError: data do not fit the grid or the equation.
     """
+    if not isinstance(grid, Grid):
+        raise ValueError(
+            f"grid is {grid!r}, expected a pdesolve.Grid: Grid((100,), 1.0, periodic=False)"
+        )
+    if not callable(getattr(equation, "residual", equation)):
+        raise ValueError(
+            f"equation is {equation!r}, expected a function residual(d, u, *, source) or an object "
+            "that has one: see pdesolve.pde"
+        )
     axes = axes_of(grid, spacing=spacing, device=device)
     given = dict(fields or {})
     if source is not None:
         given["source"] = source
+    for name, value in given.items():
+        check_arguments(name, value, grid.dims)
     jet = jet_of(equation, grid.dims, given)
     if noise and not (noise > 0 and _stored(source)):
         raise ValueError(
@@ -124,7 +157,28 @@ def problem_of(
         for name, value in given.items()
     }  # fmt: skip
     orders = [jet.highest(j) for j in range(grid.dims)]
-    return Problem(jet, grid, axes, stored, functionals_of(boundary, axes, orders))
+    functionals = functionals_of(boundary, axes, orders)
+    for f in functionals:
+        check_arguments("boundary data", f.value, grid.dims)
+    problem = Problem(jet, grid, axes, stored, functionals)
+    problem.check_finite()
+    return problem
+
+
+def check_arguments(name: str, value: Given | None, dims: int) -> None:
+    """Raise ValueError for a function that does not take one coordinate an axis."""
+    if isinstance(value, Field | Tensor) or not callable(value):
+        return
+    try:
+        signature(value).bind(*range(dims))
+    except TypeError as error:
+        raise ValueError(
+            f"{name} is a function that cannot be called with {dims} coordinates ({error}), "
+            "expected one argument an axis, time first: add or drop arguments"
+        ) from error
+    except ValueError:
+        # Functions of torch itself do not tell what they take.
+        return
 
 
 def _stored(value: Given | None) -> TypeGuard[Tensor]:

@@ -13,7 +13,7 @@ from ..solution import Solution
 from .attempt import Attempt
 from .axis import SPACING
 from .boundary import Boundary
-from .checks import ill_posed, indefinite, under_resolved
+from .checks import aliased, ill_posed, indefinite, under_resolved
 from .expansion import Expansion
 from .features import Bands
 from .grid_posterior import GridPosterior
@@ -141,6 +141,11 @@ def solve(
     Source: the model is that of Fang et al. 2024, arXiv:2311.04465, with a flat spectral density
     on bands in place of a learned mixture and a direct solve in place of Adam.
     """
+    if not isinstance(tolerance, int | float) or not tolerance > 0:
+        raise ValueError(
+            f"tolerance is {tolerance!r}, expected a positive number: 1e-6 for smooth solutions, "
+            "more for kinks and layers"
+        )
     place = None if device is None else torch.device(device)
     problem = problem_of(
         equation,
@@ -221,9 +226,11 @@ def _answer(problem: Problem, found: _Found, notes: list[str], tolerance: float)
     allowed = max(tolerance, _NOISE_ALLOWED * found.explained)
     small = best.residual <= allowed and best.boundary <= allowed
     converged = small and best.contracted
+    elsewhere = aliased(problem, best, allowed) if converged and not found.noise else ""
+    converged = converged and not elsewhere
     message = (
-        "converged"
-        if converged
+        elsewhere or "converged"
+        if small
         else (
             f"the residual between the nodes is {best.residual:.1e} of the largest term and the "
             f"boundary misfit {best.boundary:.1e}, more than {allowed:.1e}: refine the grid, or "

@@ -79,3 +79,60 @@ def test_an_unresolved_solution_is_a_numerical_failure_with_a_report(tmp_path, c
 def test_wrong_usage_says_what_to_type(arguments, message, tmp_path, capsys):
     assert run(tmp_path, *arguments) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("return d(u, (2,))", "return d(u, (2,)", "line 10 with SyntaxError: '(' was never closed"),
+        ("import torch", "import torchh", "line 2 with ModuleNotFoundError: No module named 'tor"),
+        ("-49 * torch", "-49 * trch", "line 18 with NameError: name 'trch' is not defined; expec"),
+        ("d(u, (2,))", "u.xx", "line 10 with AttributeError: 'Token' object has no attribute 'xx'"),
+        ("d(u, (2,))", "d(u, (2, 0))", "solve: the residual asks for orders (2, 0) on a grid of 1"),
+        ("def equation", "def equatoin", "does not set equation, expected"),
+        ("Grid((40,)", "Grid((5,)", "grid has (5,) points, expected at least 8 an axis: refine"),
+        ("def source(x)", "def source(x, y)", "source is a function that cannot be called with 1"),
+        ("def exact(x)", "def exact(x, y)", "exact is a function that cannot be called with 1 co"),
+        ("def exact(x)", "exact = 3\ndef other(x)", "exact is 3 in "),
+        ("-49 * torch.sin(7 * x)", "torch.sqrt(x - 0.5)", "source has a NaN or infinity on the g"),
+        ("grid =", "tolerance = 0\ngrid =", "tolerance is 0, expected a positive"),
+        ("def equation", "raise SystemExit(0)\ndef equation", "line 9 with SystemExit: 0; expec"),
+    ],
+)
+def test_mistakes_in_a_users_file_are_told_without_traceback(old, new, message, tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    assert old in MINE
+    file.write_text(MINE.replace(old, new))
+    assert run(tmp_path / "run", f"file={file}", "rivals=false") == 2
+    said = capsys.readouterr().err
+    assert message in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("override", "code", "message"),
+    [
+        ("spacing=1.2", 2, "spacing is 1.2, expected 1.5 to 10.0 teeth per 1 / length: leave it"),
+        ("tolerance=-1", 2, "tolerance is -1, expected a positive number"),
+        ("problem.lengths=-1", 2, "lengths[0] is -1.0, expected a positive number"),
+        # 106 and 94 waves are 8 and 4 both on 50 nodes and on the 49 points between them.
+        ("problem.shape=[50]", 4, "away from nodes and midpoints the residual is"),
+    ],
+)
+def test_wrong_settings_of_a_named_problem(override, code, message, tmp_path, capsys):
+    assert run(tmp_path, "problem=poisson_1d_sin_cos", override, "rivals=false") == code
+    said = capsys.readouterr().err
+    assert message in said and "Traceback" not in said
+
+
+def test_ill_posed_data_are_told_once(tmp_path, capsys):
+    arguments = ("problem.conditions=[cauchy,dirichlet]", "problem.shape=[26,26]",
+                 "problem.solution='sin(9*x)*cos(7*y)'")  # fmt: skip
+    assert run(tmp_path, "problem=poisson_2d_sin_sin", *arguments, "rivals=false") == 4
+    said = capsys.readouterr().err
+    assert said.count("give data at both ends") == 1 and "gp_solve(" not in said
+
+
+def test_notes_of_a_converged_solution_are_printed(tmp_path, capsys):
+    arguments = ("problem=poisson_1d_sin_cos", "problem.shape=[120]", "rivals=false")
+    assert run(tmp_path, *arguments) == 0
+    assert "points per wavelength, fewer than 2.4" in capsys.readouterr().err

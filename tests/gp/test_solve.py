@@ -96,6 +96,20 @@ def test_a_grid_below_nyquist_is_flagged():
         solved(given)
 
 
+@pytest.mark.parametrize("axes", ["x", "xy"])
+def test_waves_that_nodes_and_midpoints_both_take_for_longer_ones_are_flagged(axes):
+    # 96 more waves than 3 on 48 intervals: the same at all nodes, and at all midpoints.
+    d = len(axes)
+    given = Manufactured(
+        " + ".join(f"u_{a}{a}" for a in axes), "*".join(f"sin(2*pi*99*{a})" for a in axes),
+        [49] * d, axes=axes,
+    )  # fmt: skip
+    solution = solved(given, raise_on_failure=False)
+    assert float(solution.stats["residual"]) < 1e-9
+    assert not bool(solution.converged)
+    assert "away from nodes and midpoints" in solution.message
+
+
 def test_lines_that_the_midpoints_alone_resolve_are_told():
     given = Manufactured("u_xx", "sin(6*x)*cos(100*x)", [120], "2*pi")
     solution = solved(given)
@@ -186,6 +200,52 @@ def test_cauchy_data_of_an_elliptic_equation_warn_that_they_are_ill_posed():
 def test_wrong_boundary_data_are_refused(boundary, message):
     with pytest.raises(ValueError, match=message):
         solve(Poisson(dims=1), Grid((32,), 1.0, False), source=1.0, boundary=boundary)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"spacing": 1.2}, r"spacing is 1.2, expected 1.5 to 10.0 teeth .* leave it at 2.17"),
+        ({"tolerance": 0.0}, "tolerance is 0.0, expected a positive number"),
+        ({"boundary": lambda x: 1 / x}, "boundary data of axis 0 at 0 has a NaN or infinity"),
+        ({"source": lambda x, y: x}, "source is a function that cannot be called with 1 coordin"),
+        ({"source": lambda x: torch.log(x - 1)}, "source has a NaN or infinity on the grid"),
+        ({"noise": 0.1}, "noise is 0.1 with a source that is a function, expected a positive"),
+    ],
+)
+def test_wrong_arguments_are_refused(options, message):
+    given = {"source": torch.sin, "boundary": 0.0} | options
+    with pytest.raises(ValueError, match=message):
+        solve(Poisson(dims=1), Grid((32,), 1.0, False), **given)
+
+
+# In a process of its own, since the tests check types before the code can.
+MISTYPED = """
+import torch
+from pdesolve import Grid
+from pdesolve.gp import solve
+from pdesolve.pde import Poisson
+good = Poisson(dims=1), Grid((32,), 1.0, False)
+for arguments, options in [
+    ((3, good[1]), {}), ((good[0], (32,)), {}), (good, {"tolerance": "small"}),
+    (good, {"spacing": "wide"}), (good, {"boundary": {(0, "low"): 1.0}}),
+]:
+    try:
+        solve(*arguments, source=1.0, **options)
+    except ValueError as error:
+        print(error)
+"""
+
+
+def test_what_has_a_wrong_type_is_refused():
+    ran = subprocess.run(
+        [sys.executable, "-c", MISTYPED], capture_output=True, text=True, check=True
+    )
+    told = [line.partition(", expected")[0] for line in ran.stdout.splitlines()]
+    assert told == [
+        "equation is 3", "grid is (32,)", "tolerance is 'small'", "spacing is 'wide'",
+        "boundary of the face (0, 'low') is 1.0",
+    ]  # fmt: skip
 
 
 def test_an_indefinite_linearisation_is_told():
