@@ -43,15 +43,13 @@ def open_mixture(dataset: Any, name: str, horizon: Any = None) -> Any:
     shared = {key: dataset.get(key) for key in ("window", "stride")}
     members = []
     for one in dataset.members:
-        merged = OmegaConf.merge(shared, one)
-        plain: Any = OmegaConf.to_container(one)
+        merged: Any = OmegaConf.merge(shared, one)
         opened = open_split(merged, name, merged.stride)
-        count = plain.get("train_samples", dataset.get("train_samples"))
+        count = merged.get("train_samples", dataset.get("train_samples"))
         if name == "train" and count:
             opened = opened.subset(range(count))
-        options = {key: plain[key] for key in OPTIONS if key in plain}
-        members.append(Member(opened, **options))
-    plain = OmegaConf.to_container(dataset)
+        members.append(Member(opened, **_options(one)))
+    plain: Any = OmegaConf.to_container(dataset)
     statistics = {k: tuple(v) for k, v in (plain.get("statistics") or {}).items()}
     return Mixture(
         members,
@@ -60,6 +58,36 @@ def open_mixture(dataset: Any, name: str, horizon: Any = None) -> Any:
         horizon=None if horizon is None else [tuple(pair) for pair in horizon],
         statistics=statistics,
     )
+
+
+def as_member(opened: Any, dataset: Any) -> Any:
+    """Return a dataset as a model of the mixture `dataset` saw it: its channels, its times.
+
+    Raises:
+        UsageError: it is none of the members, and they are not all seen alike.
+    """
+    from ..datasets.member import Member
+    from ..datasets.mixture import Mixture
+
+    known = [one for one in dataset.members if one.name == opened.name] or dataset.members
+    seen = [{k: v for k, v in _options(one).items() if k != "weight"} for one in known]
+    if any(one != seen[0] for one in seen):
+        raise UsageError(
+            f"data {opened.name} is none of the members {[one.name for one in dataset.members]} of "
+            f"{dataset.name}, which differ in {[key for key in OPTIONS if key != 'weight']}: give "
+            "the data of a member"
+        )
+    quantities = dataset.get("quantities")
+    if not seen[0] and quantities is None:
+        return opened
+    return Mixture([Member(opened, **seen[0])], name=opened.name, quantities=quantities)
+
+
+def _options(member: Any) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
+    plain: Any = OmegaConf.to_container(member)
+    return {key: plain[key] for key in OPTIONS if key in plain}
 
 
 def with_horizon(dataset: Any, horizon: Any) -> Any:

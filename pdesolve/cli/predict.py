@@ -38,6 +38,7 @@ def _predict_dataset(config: Any, folder: Path) -> dict[str, float]:
     from ..evaluation.pictures import draw_samples
     from .build import build
     from .evaluate import run_config, trained_model
+    from .mixture import as_member
     from .progress import bar
 
     trained = run_config(config.run)
@@ -52,6 +53,8 @@ def _predict_dataset(config: Any, folder: Path) -> dict[str, float]:
     )
     if config.samples is not None:
         dataset = split(dataset, {"first": config.samples})["first"]
+    if trained.dataset.get("members"):
+        dataset = as_member(dataset, trained.dataset)
     model = trained_model(Path(config.run), trained, dataset, config.allow)
     bars = ErrorBars.of(dataset, config)
     names = [stored_name(n) for n in dataset.input_names + dataset.output_names]

@@ -98,6 +98,11 @@ class Mixture:
         return sum(one.dataset.trajectories for one in self.members)
 
     @property
+    def seeds(self) -> list[int]:
+        """Random seed of the stored sample of each item, -1 where there is none."""
+        return [seed for one in self.members for seed in one.dataset.seeds]
+
+    @property
     def in_channels(self) -> int:
         """Number of input channels."""
         return len(self.input_names)

@@ -10,11 +10,13 @@ from safetensors.torch import save_file
 from pdesolve import Grid, load
 from pdesolve.cli.evaluate import mixture_sets
 from pdesolve.cli.failures import UsageError
+from pdesolve.cli.mixture import as_member
 from pdesolve.cli.sets import open_sets
 from pdesolve.datasets import (
     DatasetSpec,
     DatasetWriter,
     FieldSpec,
+    Pairs,
     open_dataset,
     write_manifest,
 )
@@ -78,6 +80,24 @@ def test_only_training_grows_its_horizon_and_needs_each_split(config):
     assert len(sets.valid) == 12
     assert sets.valid.horizon is None
     assert sets.test == {}
+
+
+def test_new_data_are_seen_as_their_member_was(config, tmp_path):
+    window = Pairs()
+    first, second = (
+        open_dataset(tmp_path / name, split="valid", window=window) for name in ("first", "second")
+    )
+    assert as_member(first, config.dataset) is first
+    seen = as_member(second, config.dataset)
+    # From time 0 to 2 at half the speed, 0.5 less than the stored 10.
+    batch = seen.batch([2])
+    assert (batch.condition.tolist(), batch.x.unique().tolist()) == ([[1.0]], [9.5])
+    assert seen.seeds == second.seeds == [10] * 6
+    config.dataset.members[1].name = "third"
+    with pytest.raises(UsageError, match=r"second is none of the members .*differ in"):
+        as_member(second, config.dataset)
+    config.dataset.members = config.dataset.members[1:]
+    assert as_member(first, config.dataset).batch([2]).condition.tolist() == [[1.0]]
 
 
 def test_a_single_set_grows_its_horizon_too(config, tmp_path):
