@@ -102,9 +102,12 @@ class Rows:
     @classmethod
     def joined(cls, parts: Sequence["Rows"]) -> "Rows":
         """Return all rows of several, of which one may have unreached data."""
-        columns = (torch.cat([getattr(p, n) for p in parts]) for n in ("matrix", "data", "noise"))
-        unreached = [p.unreached for p in parts if p.unreached.count]
-        return cls(*columns, *unreached)
+        return cls(
+            torch.cat([part.matrix for part in parts]),
+            torch.cat([part.data for part in parts]),
+            torch.cat([part.noise for part in parts]),
+            next((part.unreached for part in parts if part.unreached.count), Unreached()),
+        )
 
     def of_noise(self, noise: float) -> "Rows":
         """Return the same rows with another standard deviation for all."""

@@ -165,7 +165,7 @@ def problem_of(
     return problem
 
 
-def check_arguments(name: str, value: Given | None, dims: int) -> None:
+def check_arguments(name: str, value: Any, dims: int) -> None:
     """Raise ValueError for a function that does not take one coordinate an axis."""
     if isinstance(value, Field | Tensor) or not callable(value):
         return

@@ -157,7 +157,7 @@ def solve(
         spacing=spacing,
         device=place,
     )
-    notes = [note for note in [ill_posed(problem)] if note]
+    notes = [note for note in [ill_posed(problem), _kernel_note(problem, kernel)] if note]
     for note in notes:
         warnings.warn(note, stacklevel=2)
     found = _searched(problem, kernel)
@@ -167,6 +167,14 @@ def solve(
     solution = _answer(problem, found, [n for n in notes if n], tolerance)
     solution.checked(raise_on_failure=raise_on_failure)
     return solution
+
+
+def _kernel_note(problem: Problem, kernel: Any) -> str:
+    if kernel is None:
+        return ""
+    from .user_kernel import above_nyquist
+
+    return above_nyquist(problem, kernel)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,11 +5,15 @@ the interpolant of GP-HM, k(x, X) K⁻¹ U along each axis, U from the equation 
 for kernels of cosines, the more accurate the smoother the others are.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from .attempt import Attempt
 from .covariance import features_of, observations_of
+from .kernels.spectral import RESOLVED, WaveKernel
 from .many_dimensions import solved_with
 from .one_dimension import Solver
 from .priors import Prior
@@ -33,7 +37,7 @@ def solve_with_kernel(
         ValueError: their number is wrong, a kernel is unknown, too rough or not periodic.
     """
     axes = problem.axes
-    kernels: list[Any] = list(kernel) if isinstance(kernel, list | tuple) else [kernel] * len(axes)
+    kernels = _of_each_axis(problem, kernel)
     if len(kernels) != len(axes):
         raise ValueError(
             f"kernel has {len(kernels)} entries on a grid of {len(axes)} axes, expected one kernel "
@@ -52,3 +56,24 @@ def solve_with_kernel(
         ]
         tried = [solved_with(problem, "kernel", bases)]
     return min(tried, key=lambda attempt: attempt.score), tried, accuracy
+
+
+def above_nyquist(problem: Problem, kernel: Any | Sequence[Any]) -> str:
+    """Return which kernel has waves that its axis takes for longer ones, "" if none has."""
+    pairs = zip(_of_each_axis(problem, kernel), problem.axes, strict=False)
+    for j, (own, axis) in enumerate(pairs):
+        parts = own.modules() if isinstance(own, torch.nn.Module) else []
+        tops = [float(p.frequencies.detach().abs().max()) for p in parts
+                if isinstance(p, WaveKernel)]  # fmt: skip
+        if tops and max(tops) > axis.nyquist:
+            return (
+                f"the kernel of axis {j} has frequencies up to {max(tops):.4g}, more than the "
+                f"Nyquist frequency {axis.nyquist:.4g} of its nodes, which take them for lower "
+                f"ones: give the kernel nyquist={axis.nyquist:.4g}, or refine the axis to "
+                f"{math.ceil(2 * max(tops) * axis.length / RESOLVED) + 1} points"
+            )
+    return ""
+
+
+def _of_each_axis(problem: Problem, kernel: Any | Sequence[Any]) -> list[Any]:
+    return list(kernel) if isinstance(kernel, list | tuple) else [kernel] * len(problem.axes)

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from pdesolve import Grid
-from pdesolve.gp.kernels import Matern, SquaredExponential
+from pdesolve.gp import solve
+from pdesolve.gp.kernels import Comb, Matern, SquaredExponential
 from pdesolve.gp.problem import problem_of
-from pdesolve.gp.user_kernel import solve_with_kernel
+from pdesolve.gp.user_kernel import above_nyquist, solve_with_kernel
 
 
 def exact(x):
@@ -64,3 +65,20 @@ def test_a_kernel_for_each_axis():
 def test_one_kernel_too_many_is_refused():
     with pytest.raises(ValueError, match="kernel has 2 entries on a grid of 1 axes"):
         solve_with_kernel(on_line(12), [Matern(), Matern()])
+
+
+def test_waves_above_nyquist_are_told_and_how_many_points_they_need():
+    # 21 points on a length of 2: Nyquist's frequency is 5.
+    comb = Comb([0.3, 12.0])
+    assert above_nyquist(on_line(21), Comb([0.3, 4.9])) == ""
+    assert above_nyquist(on_line(21), Matern(lengthscale=0.1)) == ""
+    assert "up to 12, more than the Nyquist frequency 5 of" in above_nyquist(on_line(21), comb)
+    # 0.9 of Nyquist's frequency (points - 1) / 4 must be 12.
+    told = above_nyquist(on_line(21), gpytorch.kernels.ScaleKernel(comb))
+    assert "refine the axis to 55 points" in told
+    with pytest.warns(UserWarning, match="Nyquist frequency 5 of its nodes"):
+        problem = on_line(21)
+        solve(
+            lambda d, u: d(u, (2,)), problem.grid, source=1.0, boundary=0.0,
+            kernel=comb, raise_on_failure=False,
+        )  # fmt: skip
