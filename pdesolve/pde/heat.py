@@ -42,6 +42,8 @@ class Heat3d:
         radius: of the holes, length.
         holes: numbers of holes to draw from.
         positions: values of y to draw from, length.
+        position_range: least and largest y, between which any is drawn; () draws from `positions`.
+            So few designs repeat themselves, in a training split and in the test split alike.
 
     The numbers of holes and the positions are published; the plate (10 x 2.5 x 0.5 fits them),
     its material and its boundary conditions are this package's.
@@ -55,6 +57,7 @@ class Heat3d:
     radius: float = 0.35
     holes: Sequence[int] = tuple(range(2, 10))
     positions: Sequence[float] = (0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6)
+    position_range: Sequence[float] = ()
 
     inputs: ClassVar[tuple[str, ...]] = ("mask",)
     outputs: ClassVar[tuple[str, ...]] = ("temperature",)
@@ -62,8 +65,15 @@ class Heat3d:
     units: ClassVar[dict[str, str]] = {"mask": "1", "temperature": "1"}
 
     def __post_init__(self):
-        for name in ("holes", "positions"):
+        for name in ("holes", "positions", "position_range"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.position_range and (
+            len(self.position_range) != 2 or self.position_range[0] >= self.position_range[1]
+        ):
+            raise ValueError(
+                f"position_range is {self.position_range}, expected the least and the largest "
+                "position, or () to draw from positions"
+            )
         if not (self.conductivity > 0 and self.transfer >= 0 and self.bottom != 0):
             raise ValueError(
                 f"conductivity is {self.conductivity}, transfer {self.transfer} and bottom "
@@ -77,16 +87,17 @@ class Heat3d:
 
         One design for each generator, drawn uniformly, the same on every grid.
         """
-        drawn = []
-        for generator in generators:
-            i, j = (
-                int(torch.randint(len(v), (), generator=generator, device=generator.device))
-                for v in (self.holes, self.positions)
-            )
-            drawn.append((self.holes[i], self.positions[j]))
+        drawn = [(_one_of(self.holes, one), self._random_position(one)) for one in generators]
         masks = torch.stack([self.plate(grid, *design) for design in drawn])
         designs = torch.tensor(drawn, dtype=masks.dtype)
         return {"mask": masks, "holes": designs[:, 0], "position": designs[:, 1]}
+
+    def _random_position(self, generator: torch.Generator) -> float:
+        if not self.position_range:
+            return _one_of(self.positions, generator)
+        low, high = self.position_range
+        share = torch.rand((), generator=generator, dtype=torch.float64, device=generator.device)
+        return low + (high - low) * float(share)
 
     def plate(self, grid: Grid, holes: int, position: float) -> Float[Tensor, "n m l"]:
         """Return 1 at the points in the plate and 0 in its holes, float64."""
@@ -268,6 +279,10 @@ class Heat3d:
         entries = np.concatenate(triples[0])
         places = tuple(np.concatenate(part) for part in triples[1])
         return scipy.sparse.csr_matrix((entries, places)), rhs[inside]
+
+
+def _one_of(values: Sequence, generator: torch.Generator):
+    return values[int(torch.randint(len(values), (), generator=generator, device=generator.device))]
 
 
 def _check(mask: Tensor, grid: Grid) -> None:

@@ -139,6 +139,19 @@ def test_random_designs_are_the_published_ones():
     assert fields["position"].unique().tolist() == pytest.approx([0.9 + i / 10 for i in range(8)])
 
 
+def test_positions_between_two_bounds_never_repeat():
+    equation = Heat3d(position_range=(0.9, 1.6))
+    grid = Grid((4, 4, 2), (10.0, 2.5, 0.5), False, "cell")
+    generators = [torch.Generator().manual_seed(seed) for seed in range(400)]
+    drawn = equation.random_inputs(grid, generators)
+    position = drawn["position"]
+    assert float(position.min()) >= 0.9 and float(position.max()) <= 1.6
+    assert len(position.unique()) == 400
+    # Uniform: mean 1.25, standard deviation 0.7 / √12; three standard errors.
+    assert float(position.mean()) == pytest.approx(1.25, abs=3 * 0.7 / 12**0.5 / 20)
+    assert drawn["holes"].unique().tolist() == list(range(2, 10))
+
+
 def test_relative_residual_is_zero_for_the_solution_and_only_for_it():
     law = Heat3d()
     fields = law.random_inputs(PLATE, generators(2))
@@ -193,6 +206,11 @@ def test_equation_is_rebuilt_from_json():
 def test_wrong_grids_and_masks_are_refused(grid, value, message):
     with pytest.raises(ValueError, match=message):
         Heat3d().solve(mask=torch.full((1, 4, 4, 4), value), grid=grid)
+
+
+def test_a_range_needs_two_ends():
+    with pytest.raises(ValueError, match=r"position_range is \(1\.6, 0\.9\), expected the least"):
+        Heat3d(position_range=(1.6, 0.9))
 
 
 def test_wrong_constants_are_refused():
