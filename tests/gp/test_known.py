@@ -46,3 +46,26 @@ def test_stored_values_that_do_not_fit_are_refused(values, message):
 def test_differentiation_is_nested():
     x = torch.tensor([0.3]).double()
     torch.testing.assert_close(differentiated(torch.exp, (3,))(x), torch.exp(x))
+
+
+@pytest.mark.parametrize("shape", [(24, 27), (36, 40), (80, 80)])
+@pytest.mark.parametrize("level", [0.0, 1e-6, 1e-2])
+def test_white_noise_of_stored_values_is_found_on_few_nodes_too(shape, level):
+    grid = Grid(shape, 1.0, False)
+    x, y = grid.coordinates()
+    generator = torch.Generator().manual_seed(1)
+    white = torch.randn(shape, generator=generator, dtype=torch.float64)
+    field = Interpolant("f", torch.sin(9 * x) * torch.cos(7 * y) + level * white, axes_of(grid))
+    assert field.noise == pytest.approx(level, rel=0.15)
+
+
+def test_given_noise_ends_the_search_for_bands():
+    # Two nodes more than the base band has functions: too few to show that the rest is white.
+    grid = Grid((20, 20), 1.0, False)
+    x, y = grid.coordinates()
+    generator = torch.Generator().manual_seed(1)
+    white = torch.randn((20, 20), generator=generator, dtype=torch.float64)
+    values = torch.sin(5 * x) * torch.cos(4 * y) + 1e-2 * white
+    field = Interpolant("f", values, axes_of(grid), 1e-2)
+    assert field.noise == field.given_noise == 1e-2
+    assert all(spectrum.bands == ((0.0, 4.0),) for spectrum in field.spectra)
