@@ -55,21 +55,10 @@ def export(config: Any, folder: Path) -> dict[str, float]:
 
 def _model_and_example(config: Any) -> tuple[Any, dict[str, Any], tuple[Any, ...]]:
     """The model, what goes in and comes out, and stored samples to compare on."""
-    from ..datasets.reader import open_dataset
-    from .build import build
     from .evaluate import run_config, trained_model
-    from .failures import UsageError
 
     trained = run_config(config.run)
-    dataset = trained.dataset
-    stride = dataset.stride if config.stride is None else config.stride
-    if not Path(dataset.path).exists():
-        raise UsageError(
-            f"no dataset at {dataset.path}, expected that of the run, whose samples are what the "
-            f"files are compared on: make it again with the command in the run's config.yaml"
-        )
-    window = build(dataset.get("window"))
-    data = open_dataset(Path(dataset.path), split=config.split, stride=stride, window=window)
+    data = _samples(trained.dataset, config)
     model = trained_model(Path(config.run), trained, data, config.allow).eval()
     batch = data.batch(range(min(config.samples, len(data))))
     described = {
@@ -82,6 +71,25 @@ def _model_and_example(config: Any) -> tuple[Any, dict[str, Any], tuple[Any, ...
     }
     example = (batch.x,) if batch.condition is None else (batch.x, batch.condition)
     return model, described, example
+
+
+def _samples(dataset: Any, config: Any) -> Any:
+    from ..datasets.reader import open_dataset
+    from .build import build
+    from .failures import UsageError
+    from .mixture import open_mixture
+
+    if config.stride is not None:
+        dataset.stride = config.stride
+    if dataset.get("members"):
+        return open_mixture(dataset, config.split)
+    if not Path(dataset.path).exists():
+        raise UsageError(
+            f"no dataset at {dataset.path}, expected that of the run, whose samples are what the "
+            f"files are compared on: make it again with the command in the run's config.yaml"
+        )
+    window, path = build(dataset.get("window")), Path(dataset.path)
+    return open_dataset(path, split=config.split, stride=dataset.stride, window=window)
 
 
 def _called(model: Any, example: tuple[Any, ...]) -> Any:

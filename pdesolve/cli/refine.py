@@ -60,6 +60,12 @@ def refine(config: Any, folder: Path) -> dict[str, Any]:
     for name in ("samples", "batch_size"):
         if config[name] is not None and config[name] < 1:
             raise UsageError(f"{name} is {config[name]}, expected 1 or more")
+    if dataset.path is None:
+        places = [one.path for one in dataset.members]
+        raise UsageError(
+            f"run {config.run} learned from the mixture {dataset.name}, expected data of one "
+            f"equation: say which with path=FOLDER, such as one of {places}"
+        )
     if not Path(dataset.path).is_dir():
         raise UsageError(f"{dataset.path} does not exist: say where the set is with path=FOLDER")
     if not has_split(dataset, config.split):

@@ -83,11 +83,15 @@ class CosineWindowAttention(nn.Module):
         bias = self._bias(window, x)[None]
         if any(shift):
             regions = _region_mask((rolled.shape[1], rolled.shape[2]), window, shift, like=bias)
-            bias = (bias + regions[:, None]).repeat(len(x), 1, 1, 1)
+            # In an exported program len(x) would be a constant.
+            bias = (bias + regions[:, None]).repeat(x.shape[0], 1, 1, 1)
         y = F.scaled_dot_product_attention(
             F.normalize(q, dim=-1) * scale, F.normalize(k, dim=-1), v, attn_mask=bias, scale=1.0
         )
-        y = _plane(y.transpose(1, 2).flatten(2), window, (rolled.shape[1], rolled.shape[2]))
+        # Attention leaves the heads where joining them is a view; in an exported file it may not.
+        exporting = torch.compiler.is_exporting()
+        y = torch.cat(y.unbind(1), -1) if exporting else y.transpose(1, 2).flatten(2)
+        y = _plane(y, window, (rolled.shape[1], rolled.shape[2]))
         y = torch.roll(y, shift, (1, 2)) if any(shift) else y
         return y[:, : plane[0], : plane[1]]
 

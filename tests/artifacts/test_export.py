@@ -4,7 +4,7 @@ from torch import nn
 
 from pdesolve import Grid
 from pdesolve.artifacts import ArtifactError, export
-from pdesolve.operators import DeepONet
+from pdesolve.operators import DeepONet, ScOT
 
 
 def test_a_program_takes_any_batch_and_leaves_the_mode_alone():
@@ -21,6 +21,17 @@ def test_onnx_computes_what_the_model_does():
     file = export.onnx_bytes(export.exported(model, x))
     with torch.no_grad():
         torch.testing.assert_close(export.run_onnx(file, x[:1]), model(x[:1]))
+
+
+def test_onnx_computes_attention_in_windows():
+    torch.manual_seed(0)
+    model = ScOT(1, 1, 12, (2,), (3,), window=2, skips=(0,)).eval()
+    x, t = torch.randn(5, 1, 16, 16), torch.rand(5, 1)
+    file = export.onnx_bytes(export.exported(model, x, t))
+    with torch.no_grad():
+        for n in (1, 5):
+            found = export.run_onnx(file, x[:n], t[:n])
+            torch.testing.assert_close(found, model(x[:n], t[:n]), rtol=1e-4, atol=1e-5)
 
 
 class Untraceable(nn.Module):

@@ -75,6 +75,11 @@ def test_each_member_of_a_mixture_is_rolled_out(with_flow):
         assert (run.run / f"test_{member}_rollout.png").stat().st_size > 0
         assert (run.run / f"test_{member}_rollout_movie.gif").read_bytes()[:4] == b"GIF8"
     assert "navier_stokes_demo_1: Error of 2 rollouts" in (run.run / "report.html").read_text()
+    exported = with_flow("export", f"run={run.run}", "formats=[torch]")
+    assert metrics_of(exported)["torch/difference"] < 1e-5
+    refused = with_flow("refine", f"run={run.run}", "progress=false")
+    assert refused.code == 2
+    assert "mixture flow_mixture, expected data of one equation" in refused.err
 
 
 class Still(torch.nn.Module):
