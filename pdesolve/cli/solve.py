@@ -66,6 +66,10 @@ def solve(config: Any, folder: Path) -> dict[str, float]:
         "candidates": float(len(solution.candidates)),
         "seconds": seconds,
     }
+    if solution.std is not None:
+        metrics["error/estimated"] = float(solution.std.norm() / solution.value.norm())
+    if solution.stats["noise"] > 0:
+        metrics["noise"] = float(solution.stats["noise"])
     if given.exact is not None:
         with _blaming(given.path, _IN_A_SOLVE):
             metrics["error/l2"] = _error(solution.at, given)

@@ -75,6 +75,11 @@ GLOSSARY: dict[str, tuple[str, str]] = {
         "Residual of the equation",
         "between the nodes, relative to its largest term; the solution was chosen by it",
     ),
+    "estimated": (
+        "Estimated relative L2 error",
+        "by the method itself, which does not know the truth",
+    ),
+    "noise": ("Noise", "standard deviation of the white noise that was found in the source"),
     "boundary": ("Misfit of the boundary data", "largest one, relative to the solution"),
     "candidates": ("Candidates", "priors that were tried"),
     "semigroup": (
@@ -128,7 +133,11 @@ def place(name: str) -> str:
     'Test set, flow_shear in rollouts'
     >>> place("test/one_call/median_l1")
     'Test set in one call'
+    >>> place("error/estimated")
+    'Without the exact solution'
     """
+    if name == "error/estimated":
+        return "Without the exact solution"
     if "/" not in name:
         return "The run"
     split, _, points = name.split("/", 1)[0].partition("@")

@@ -81,6 +81,38 @@ def test_wrong_usage_says_what_to_type(arguments, message, tmp_path, capsys):
     assert message in capsys.readouterr().err
 
 
+NOISY = """
+import torch
+from pdesolve import Grid
+
+grid = Grid((30, 31), (1.0, 1.0), False)
+boundary = 0.0
+
+
+def exact(x, y):
+    return torch.sin(3 * torch.pi * x) * torch.sin(2 * torch.pi * y)
+
+
+def equation(d, u, *, source):
+    return d(u, (2, 0)) + d(u, (0, 2)) - d(source, (0, 0))
+
+
+_white = torch.randn(30, 31, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+source = -13 * torch.pi**2 * exact(*grid.coordinates()) + 1.5 * _white
+"""
+
+
+def test_a_noisy_source_on_a_grid_has_its_level_and_the_error_told(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(NOISY)
+    assert run(tmp_path / "run", f"file={file}", "rivals=false") == 0
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["noise"] == pytest.approx(1.5, rel=0.1)
+    # The estimate is of the typical error, and one draw of noise may have a third of it or thrice.
+    assert 1 / 3 < metrics["error/estimated"] / metrics["error/l2"] < 3
+    assert metrics["error/l2"] < 0.02
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -125,8 +157,8 @@ def test_wrong_settings_of_a_named_problem(override, code, message, tmp_path, ca
 
 
 def test_ill_posed_data_are_told_once(tmp_path, capsys):
-    arguments = ("problem.conditions=[cauchy,dirichlet]", "problem.shape=[26,26]",
-                 "problem.solution='sin(9*x)*cos(7*y)'")  # fmt: skip
+    arguments = ("problem.conditions=[cauchy,dirichlet]", "problem.shape=[18,18]",
+                 "problem.solution='sin(3*x)*cos(2*y)'")  # fmt: skip
     assert run(tmp_path, "problem=poisson_2d_sin_sin", *arguments, "rivals=false") == 4
     said = capsys.readouterr().err
     assert said.count("give data at both ends") == 1 and "gp_solve(" not in said
