@@ -75,10 +75,6 @@ GLOSSARY: dict[str, tuple[str, str]] = {
         "Residual of the equation",
         "between the nodes, relative to its largest term; the solution was chosen by it",
     ),
-    "estimated": (
-        "Estimated relative L2 error",
-        "by the method itself, which does not know the truth",
-    ),
     "noise": ("Noise", "standard deviation of the white noise that was found in the source"),
     "boundary": ("Misfit of the boundary data", "largest one, relative to the solution"),
     "candidates": ("Candidates", "priors that were tried"),

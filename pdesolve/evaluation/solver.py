@@ -43,7 +43,7 @@ def candidates_figure(candidates: Sequence[Mapping[str, Any]]) -> "Figure":
 
 
 def spectra_figure(
-    spectra: Sequence[tuple[Float[Tensor, " k"], Float[Tensor, " k"], float]],
+    spectra: Sequence[tuple[Float[Tensor, " _"], Float[Tensor, " _"], float]],
     bands: Sequence[Sequence[tuple[float, float]]],
 ) -> "Figure":
     """Return the amplitude of a solution against frequency, with the bands of its prior.
