@@ -44,7 +44,7 @@ def open_mixture(dataset: Any, name: str, horizon: Any = None) -> Any:
     members = []
     for one in dataset.members:
         merged: Any = OmegaConf.merge(shared, one)
-        opened = open_split(merged, name, merged.stride)
+        opened = open_split(merged, name, merged.stride, place="its path in dataset.members")
         count = merged.get("train_samples", dataset.get("train_samples"))
         if name == "train" and count:
             opened = opened.subset(range(count))

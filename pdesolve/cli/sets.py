@@ -103,11 +103,12 @@ def open_tests(dataset: Any, name: str, strides: Sequence[int]) -> dict[str, Any
     return tests
 
 
-def open_split(dataset: Any, name: Any, stride: int) -> Any:
+def open_split(dataset: Any, name: Any, stride: int, *, place: str = "dataset.path=FOLDER") -> Any:
     """Open one split of a dataset config at one stride, through the config's window.
 
     `dataset.points`, the numbers of samples that train and test, says that the folder holds arrays
-    at scattered points, which have neither stride nor window.
+    at scattered points, which have neither stride nor window. An error names `place` as what says
+    where a set is.
     """
     from ..datasets.formats import open_point_clouds
     from ..datasets.reader import open_dataset
@@ -117,7 +118,7 @@ def open_split(dataset: Any, name: Any, stride: int) -> Any:
         raise UsageError(
             f"no dataset {dataset.name} at {dataset.path}: make it with "
             f"`{dataset.get('made_by') or _generate(dataset)}`, or say "
-            "where it is with dataset.path=FOLDER"
+            f"where it is with {place}"
         )
     if sizes := dataset.get("points"):
         return open_point_clouds(dataset.path, split=name, sizes=tuple(sizes))

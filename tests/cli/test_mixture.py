@@ -121,7 +121,8 @@ def test_a_missing_member_says_how_it_is_made(config):
     config.dataset.members[1].path = "nowhere"
     config.dataset.members[1].made_by = "pdesolve data convert X.nc"
     with pytest.raises(
-        UsageError, match="no dataset second at nowhere: make it with `pdesolve data"
+        UsageError,
+        match=r"no dataset second at nowhere: make it with `pdesolve data .* with its path in",
     ):
         open_sets(config)
 
