@@ -7,7 +7,7 @@ for, and so leaves out what only noise would fill.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .attempt import Attempt
 from .axis import Axis
+from .denoised import Denoised
 from .expansion import Basis
 from .features import Bands, merged
 from .grid_posterior import GridPosterior
@@ -40,8 +41,6 @@ _DENSE = 1600
 _STEPS, _SETTLED, _LEARNING, _ROUNDS = 20, 1e-2, 3, 10
 # So many data show the standard deviation of their noise to some per cent.
 _ENOUGH = 100
-# A residual so many times the noise is not explained by it.
-_UNEXPLAINED = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,16 +56,30 @@ class _AxisPrior:
         return sum(self.counts)
 
 
-def solve_noisy_grid(
-    problem: Problem, noise: float
-) -> tuple[Attempt, GridPosterior | None, float, float]:
-    """Return the most probable solution, its posterior, the noise, and the residual it explains.
+@dataclass(frozen=True, eq=False)
+class Noisy:
+    """A solution of a problem with noise.
 
-    The last is relative to the source, as that of the attempt: what noise leaves open of the
-    residual between the nodes.
+    Args:
+        attempt: the most probable solution.
+        posterior: None where draws have to tell its width.
+        noise: standard deviation of the source.
+        explained: of the residual between the nodes, relative to the source, by the noise.
+        problem: what was solved; without the noise where there is no posterior.
+    """
 
-    Where the bands have too many products for a dense posterior, the solution is that of tests with
-    the functions themselves, and None stands for the posterior.
+    attempt: Attempt
+    posterior: GridPosterior | None
+    noise: float
+    explained: float
+    problem: Problem
+
+
+def solve_noisy_grid(problem: Problem, noise: float) -> Noisy:
+    """Return the most probable solution of a problem with noise.
+
+    Where the bands have too many products for a dense posterior, it is that of the problem whose
+    source is rid of its noise, see `denoised`.
 
     Args:
         problem: with a stored source.
@@ -83,10 +96,12 @@ def solve_noisy_grid(
     priors = [_prior(axis, b, least) for axis, b in zip(problem.axes, bands, strict=True)]
     shape = tuple(prior.rank for prior in priors)
     if math.prod(shape) > _DENSE:
-        found = attempted(problem, "bands above the noise", bands)
-        if found is None or found.score > _UNEXPLAINED * noise / largest:
-            found = solve_many_dimensions(problem)[0]
-        return found, None, noise, noise / largest
+        clean = Denoised(source, problem.axes, noise)
+        cleaned = replace(problem, fields={**problem.fields, "source": clean})
+        found = attempted(cleaned, "bands above the noise", bands)
+        if found is None or found.score > noise / largest:
+            found = solve_many_dimensions(cleaned)[0]
+        return Noisy(found, None, noise, noise / largest, cleaned)
     basis = ProductBasis([prior.basis for prior in priors])
     known = bool(source.given_noise)
     found, noise, settled = _learned(problem, basis, _groups(priors), noise, known)
@@ -94,7 +109,8 @@ def solve_noisy_grid(
     figures = misfits(problem, posterior.mean)
     name = "learned " + " x ".join(str(len(prior.bands)) for prior in priors) + " bands"
     attempt = Attempt(name, posterior.mean, tuple(bands), *figures, contracted=settled)
-    return attempt, posterior, noise, max(noise / largest, _open(problem, posterior))
+    explained = max(noise / largest, _open(problem, posterior))
+    return Noisy(attempt, posterior, noise, explained, problem)
 
 
 def _open(problem: Problem, posterior: GridPosterior) -> float:

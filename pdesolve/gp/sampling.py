@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..ops.gmres import gmres
 from ..ops.kronecker import apply, mode_product
+from .denoised import Denoised
 from .expansion import Expansion
 from .kronecker_form import KroneckerForm
 from .problem import Problem
@@ -85,10 +86,13 @@ def _scale(problem: Problem, bases: list[OrthonormalBasis], core: Tensor) -> flo
 
 
 def _noise(form: KroneckerForm, noise: float, generator: torch.Generator) -> Tensor:
-    """Return tested white noise on the nodes."""
+    """Return tested white noise on the nodes, of which a source that was denoised keeps a part."""
     shape = [len(x) for x in form.problem.nodes]
     field = noise * torch.randn(shape, generator=generator, dtype=torch.float64)
-    return form.tested(field.to(form.problem.device), slice(None))
+    field, source = field.to(form.problem.device), form.problem.fields.get("source")
+    if isinstance(source, Denoised):
+        field = source.filtered(field)
+    return form.tested(field, slice(None))
 
 
 def _lifted(form: KroneckerForm, core: Tensor) -> Float[Tensor, "*r"]:

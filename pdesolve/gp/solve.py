@@ -164,7 +164,7 @@ def solve(
     notes += [indefinite(problem, found.best.expansion)]
     # Peaks of noise are no lines.
     notes += [under_resolved(problem)] if grid.dims == 1 or not found.noise else []
-    solution = _answer(problem, found, [n for n in notes if n], tolerance)
+    solution = _answer(found.problem or problem, found, [n for n in notes if n], tolerance)
     solution.checked(raise_on_failure=raise_on_failure)
     return solution
 
@@ -186,6 +186,8 @@ class _Found:
     accuracy: float = 0.0
     # Of the residual between the nodes, by the noise.
     explained: float = 0.0
+    # What was solved, where it is not what was given.
+    problem: Problem | None = None
 
 
 def _searched(problem: Problem, kernel: Any) -> _Found:
@@ -221,8 +223,9 @@ def _noisy(problem: Problem) -> _Found | None:
         return _Found(best, [best], learned.posterior, noise, share, share)
     if not source.noise > _NOISY * largest:
         return None
-    best, posterior, noise, explained = solve_noisy_grid(problem, source.noise)
-    return _Found(best, [best], posterior, noise, noise / largest, explained)
+    noisy = solve_noisy_grid(problem, source.noise)
+    best, share = noisy.attempt, noisy.noise / largest
+    return _Found(best, [best], noisy.posterior, noisy.noise, share, noisy.explained, noisy.problem)
 
 
 def _answer(problem: Problem, found: _Found, notes: list[str], tolerance: float) -> GPSolution:

@@ -28,6 +28,8 @@ _ROUNDS, _PEAKS, _SMALLEST_PEAK = 40, 6, 1e-2
 _WHITE, _UNEXPLAINED = 1.3, 0.5
 # A rest of known noise is so much larger than expected at most.
 _EXPECTED = 1.1
+# So many standard deviations may the level of noise fluctuate.
+_FLUCTUATIONS = 3.0
 # Share of the points above which bands are no lines any more.
 _BROAD = 0.8
 
@@ -93,8 +95,8 @@ def pursue(
             break
         lines, fit = lines + found, better
     if not broad:
-        allowed = max(EXACT * size, 1.02 * fit.size if noise else 0.0)
-        lines = _pruned(data, axis, lines, width, allowed, len(known_lines))
+        level = fit.level if noise else 0.0
+        lines = _pruned(data, axis, lines, width, level, len(known_lines))
     remainder = fit.size / size if size else 0.0
     return Spectrum(_bands(lines, width, axis), tuple(lines), remainder, noise, broad)
 
@@ -123,18 +125,29 @@ class _Fit:
     def _free(self) -> int:
         return max(len(self.rest) - self.rank, 1)
 
+    @property
+    def level(self) -> float:
+        """Standard deviation of the rest, were it white noise."""
+        return self.size / self._count**0.5
+
+    @property
+    def _count(self) -> int:
+        return self._free * self.rest.shape[1]
+
     def expected(self, noise: float) -> float:
         """Return the size of a rest that is white noise of this standard deviation."""
-        return _EXPECTED * noise * (self._free * self.rest.shape[1]) ** 0.5
+        return _EXPECTED * noise * self._count**0.5
+
+    def is_noise(self, level: float) -> bool:
+        """Return whether the rest is no more than noise of this level, but for its fluctuations."""
+        return self.level <= level * (1 + _FLUCTUATIONS / (2 * self._count) ** 0.5)
 
     def is_white(self, better: "_Fit") -> bool:
         """Return whether the rest is flat, and more bands take no more of it than of any noise.
 
         Bands that leave next to no freedom would take anything.
         """
-        flat = (
-            self.size <= _WHITE * noise_floor(self.rest) * (self._free * self.rest.shape[1]) ** 0.5
-        )
+        flat = self.size <= _WHITE * noise_floor(self.rest) * self._count**0.5
         if better.rank > _BROAD * len(self.rest):
             return flat
         share = (better._free / self._free) ** 0.5
@@ -203,12 +216,14 @@ def _peaks(
 
 
 def _pruned(
-    data: Tensor, axis: Axis, lines: list[float], width: float, allowed: float, kept: int
+    data: Tensor, axis: Axis, lines: list[float], width: float, level: float, kept: int
 ) -> list[float]:
-    """Drop lines, the last found first, without which the data are still explained."""
+    """Drop lines, the last found first, without which the data are explained but for noise."""
+    exact = EXACT * float(data.norm())
     for index in range(len(lines) - 1, kept - 1, -1):
         fewer = lines[:index] + lines[index + 1 :]
-        if _Fit.of(data, axis, _bands(fewer, width, axis)).size <= allowed:
+        fit = _Fit.of(data, axis, _bands(fewer, width, axis))
+        if fit.size <= exact or fit.is_noise(level):
             lines = fewer
     return lines
 
