@@ -6,7 +6,9 @@ ROOT = Path(__file__).resolve().parents[2]
 EXEMPT = {"__init__.py", "__main__.py", "version.py"}
 # Parts that are tested through the file whose parts they are.
 THROUGH = {
+    "cli/figures.py": "cli/test_train.py",
     "cli/jobs.py": "cli/test_generate.py",
+    "cli/judge.py": "cli/test_train.py",
     "cli/progress.py": "cli/test_generate.py",
     "datasets/data.py": "datasets/test_point_set.py",
     "cli/thumbnail.py": "cli/test_generate.py",

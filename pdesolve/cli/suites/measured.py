@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from ..judge import compared, named, refuse_wild, trajectories
-from ..refinable import estimator_of
-from ..sets import Sets, residual_of
+from ..figures import compared, model_device, named, sample_errors
+from ..rollouts import trajectories
+from ..sets import Sets
 
 # Share of the test samples that the conformal ball is to hold.
 COVERAGE = 0.9
@@ -18,24 +18,17 @@ def test_figures(model: Any, sets: Sets) -> dict[str, Any]:
     """
     from ... import evaluation
 
-    device = next((p.device for p in model.parameters()), None)
+    device = model_device(model)
     figures: dict[str, Any] = {}
     for label, test in sets.test.items():
         prefix = f"test{label}"
         try:
-            values = evaluation.per_sample(
-                model,
-                test,
-                residual=residual_of(test),
-                estimate=None if label else estimator_of(test),
-                device=device,
-            )
+            values = sample_errors(model, test, prefix, device, estimate=not label)
         except (ValueError, RuntimeError) as error:
             if not label:
                 raise
             figures[f"{prefix}/refused"] = str(error).partition("\n")[0][:300]
             continue
-        refuse_wild(values["l2"], prefix)
         figures |= named(prefix, evaluation.summarize(values))
         if label:
             rival = compared(model, sets, label, device)["interpolation"]

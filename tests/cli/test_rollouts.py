@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import pdesolve
-from pdesolve.cli.judge import rolled_out, trajectories
+from pdesolve.cli.rollouts import rolled_out, trajectories
 from pdesolve.datasets import AtTimes, Member, Mixture, Pairs, Window, open_dataset
 from pdesolve.evaluation import rollout_errors
 
