@@ -16,7 +16,8 @@ def evaluate(config: Any, folder: Path) -> dict[str, float]:
     """Judge the model of `config.run` on a split, by default the test split of its own dataset."""
     from .failures import UsageError
     from .judge import judge
-    from .sets import Sets, open_split, open_tests
+    from .sets import Sets
+    from .splits import open_split, open_tests
 
     trained = run_config(config.run)
     dataset = trained.dataset
@@ -45,7 +46,8 @@ def mixture_sets(dataset: Any, config: Any) -> Any:
     """
     from .failures import UsageError
     from .mixture import open_mixture
-    from .sets import Sets, has_split
+    from .sets import Sets
+    from .splits import has_split
 
     if config.path is not None or config.stride is not None:
         raise UsageError(

@@ -3,14 +3,16 @@
 from typing import Any
 
 from .failures import UsageError
-from .sets import Sets, has_split, open_split
+from .splits import has_split, open_split
 
 # Keys of a member that `Member` takes as they are.
 OPTIONS = ("weight", "time_scale", "filled", "unseen", "shift")
 
 
-def open_mixtures(config: Any) -> Sets:
-    """Open the splits of the mixture `config.dataset`; splits that a member lacks are left out.
+def open_mixtures(config: Any) -> tuple[Any, Any | None, dict[str, Any]]:
+    """Return what the mixture `config.dataset` trains, validates and tests on, as `Sets` has them.
+
+    Splits that a member lacks are left out.
 
     Raises:
         DataError: a file is missing or damaged, or members do not fit together.
@@ -27,7 +29,7 @@ def open_mixtures(config: Any) -> Sets:
         open_mixture(dataset, name) if all(map(_has(name), dataset.members)) else None
         for name in ("valid", "test")
     ]
-    return Sets(train, others[0], {} if others[1] is None else {"": others[1]})
+    return train, others[0], {} if others[1] is None else {"": others[1]}
 
 
 def open_mixture(dataset: Any, name: str, horizon: Any = None) -> Any:

@@ -50,7 +50,7 @@ def refine(config: Any, folder: Path) -> dict[str, Any]:
     from ..datasets.loaders import split
     from .evaluate import run_config, trained_model
     from .refinable import refinable
-    from .sets import has_split, open_split
+    from .splits import has_split, open_split
 
     trained = run_config(config.run)
     dataset = trained.dataset

@@ -1,11 +1,11 @@
-"""The datasets that a config names, opened; missing ones say which command makes them."""
+"""The datasets that a config names, opened."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from .failures import UsageError
+from .mixture import open_mixtures, with_horizon
+from .splits import has_split, open_split, open_tests
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,7 @@ def open_sets(config: Any) -> Sets:
 
     dataset = config.dataset
     if dataset.get("members"):
-        from .mixture import open_mixtures
-
-        return open_mixtures(config)
+        return Sets(*open_mixtures(config))
     train = open_split(dataset, "train", dataset.stride)
     valid = None
     if dataset.get("holdout"):
@@ -85,57 +83,8 @@ def open_sets(config: Any) -> Sets:
     if dataset.get("train_samples"):
         train = split(train, {"train": dataset.train_samples})["train"]
     if dataset.get("horizon"):
-        from .mixture import with_horizon
-
         train = with_horizon(train, dataset.horizon)
     return Sets(train, valid, open_tests(dataset, "test", dataset.get("test_strides", ())))
-
-
-def open_tests(dataset: Any, name: str, strides: Sequence[int]) -> dict[str, Any]:
-    """Open one split at the training resolution (label "") and at others (label "@points")."""
-    if not has_split(dataset, name):
-        return {}
-    tests = {"": open_split(dataset, name, dataset.stride)}
-    for stride in strides:
-        other = open_split(dataset, name, stride)
-        if other.grid.shape != tests[""].grid.shape:
-            tests["@" + "x".join(map(str, dict.fromkeys(other.grid.shape)))] = other
-    return tests
-
-
-def open_split(dataset: Any, name: Any, stride: int, *, place: str = "dataset.path=FOLDER") -> Any:
-    """Open one split of a dataset config at one stride, through the config's window.
-
-    `dataset.points`, the numbers of samples that train and test, says that the folder holds arrays
-    at scattered points, which have neither stride nor window. An error names `place` as what says
-    where a set is.
-    """
-    from ..datasets.formats import open_point_clouds
-    from ..datasets.reader import open_dataset
-    from .build import build
-
-    if not Path(dataset.path).exists():
-        raise UsageError(
-            f"no dataset {dataset.name} at {dataset.path}: make it with "
-            f"`{dataset.get('made_by') or _generate(dataset)}`, or say "
-            f"where it is with {place}"
-        )
-    if sizes := dataset.get("points"):
-        return open_point_clouds(dataset.path, split=name, sizes=tuple(sizes))
-    window = build(dataset.get("window"))
-    return open_dataset(Path(dataset.path), split=name, stride=stride, window=window)
-
-
-def _generate(dataset: Any) -> str:
-    small = " size=smoke" if str(dataset.path).endswith("_smoke") else ""
-    return f"pdesolve generate dataset={dataset.name}{small}"
-
-
-def has_split(dataset: Any, name: str) -> bool:
-    """Return whether a dataset folder holds a split."""
-    if dataset.get("points"):
-        return name in ("train", "test")
-    return (Path(dataset.path) / "data" / name).is_dir()
 
 
 def equation_of(dataset: Any) -> Any | None:

@@ -11,6 +11,7 @@ THROUGH = {
     "cli/judge.py": "cli/test_train.py",
     "cli/progress.py": "cli/test_generate.py",
     "datasets/data.py": "datasets/test_point_set.py",
+    "cli/splits.py": "cli/test_sets.py",
     "cli/thumbnail.py": "cli/test_generate.py",
     "cli/suites/calls.py": "cli/test_benchmark.py",
     "cli/suites/composed.py": "cli/test_benchmark.py",
