@@ -218,9 +218,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None)
     arguments = parser.parse_args()
     study = {"pairs": pairs, "transfer": transfer}[arguments.study]
+    command = f"OMP_NUM_THREADS=1 python benchmarks/accuracy/poseidon.py {arguments.study}"
+    command += f" --seeds {' '.join(map(str, arguments.seeds))} --updates {arguments.updates}"
+    if arguments.study == "transfer":
+        command += f" --pretraining-updates {arguments.pretraining_updates}"
     record = study(arguments) | {
-        "command": f"OMP_NUM_THREADS=1 python benchmarks/accuracy/poseidon.py {arguments.study} "
-        f"--seeds {' '.join(map(str, arguments.seeds))} --updates {arguments.updates}",
+        "command": command,
         "threads": torch.get_num_threads(),
         "versions": {
             "pdesolve": pdesolve.__version__,
