@@ -240,15 +240,13 @@ def _answer(problem: Problem, found: _Found, notes: list[str], tolerance: float)
     converged = small and best.contracted
     elsewhere = aliased(problem, best, allowed) if converged and not found.noise else ""
     converged = converged and not elsewhere
-    message = (
-        elsewhere or "converged"
-        if small
-        else (
+    message = elsewhere or "converged"
+    if not small:
+        message = (
             f"the residual between the nodes is {best.residual:.1e} of the largest term and the "
             f"boundary misfit {best.boundary:.1e}, more than {allowed:.1e}: refine the grid, or "
             "accept a larger tolerance for a solution with kinks or layers"
         )
-    )
     if not best.contracted:
         message = "the nonlinear iteration does not converge, nor does continuation: " + _ADVICE
     if found.noise:

@@ -1,6 +1,5 @@
 """What training and evaluation need of a loss."""
 
-from abc import ABC, abstractmethod
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float
@@ -35,18 +34,8 @@ class Loss(Protocol):
     ) -> Float[Tensor, " b"]: ...
 
 
-class MeanOfSamples(ABC):
-    """A loss that is the mean of what `per_sample` gives."""
-
-    @abstractmethod
-    def per_sample(
-        self,
-        prediction: Field,
-        target: Field,
-        *,
-        grid: Grid | None = None,
-        mask: Mask | None = None,
-    ) -> Float[Tensor, " b"]: ...
+class MeanOfSamples(Loss):
+    """A loss that is the mean of what its `per_sample` gives."""
 
     def __call__(
         self,
@@ -56,4 +45,5 @@ class MeanOfSamples(ABC):
         grid: Grid | None = None,
         mask: Mask | None = None,
     ) -> Float[Tensor, ""]:
+        """Return the mean over samples."""
         return self.per_sample(prediction, target, grid=grid, mask=mask).mean()
