@@ -74,22 +74,15 @@ def _model_and_example(config: Any) -> tuple[Any, dict[str, Any], tuple[Any, ...
 
 
 def _samples(dataset: Any, config: Any) -> Any:
-    from ..datasets.reader import open_dataset
-    from .build import build
-    from .failures import UsageError
     from .mixture import open_mixture
+    from .splits import open_split
 
     if config.stride is not None:
         dataset.stride = config.stride
     if dataset.get("members"):
         return open_mixture(dataset, config.split)
-    if not Path(dataset.path).exists():
-        raise UsageError(
-            f"no dataset at {dataset.path}, expected that of the run, whose samples are what the "
-            f"files are compared on: make it again with the command in the run's config.yaml"
-        )
-    window, path = build(dataset.get("window")), Path(dataset.path)
-    return open_dataset(path, split=config.split, stride=dataset.stride, window=window)
+    place = "its path in the run's config.yaml: the files are compared on its samples"
+    return open_split(dataset, config.split, dataset.stride, place=place)
 
 
 def _called(model: Any, example: tuple[Any, ...]) -> Any:
