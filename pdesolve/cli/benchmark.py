@@ -25,7 +25,7 @@ def benchmark(config: Any, folder: Path) -> dict[str, float]:
         Stopped: by a signal; rows in progress go on with the next call.
     """
     from .signals import stopping
-    from .suites.plan import names_of, planned
+    from .suites.plan import names_of, of_variants, planned
     from .suites.records import Records
     from .suites.suite import read_suite
     from .suites.tell import tell
@@ -72,18 +72,6 @@ def _make_data(plan: Any) -> None:
         command = ["-m", "pdesolve", "generate", *overrides, "progress=false"]
         if subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL).returncode:
             raise UsageError(f"the suite's data cannot be made: see `{shlex.join(command[1:])}`")
-
-
-def of_variants(rows: Sequence[Any], wanted: Sequence[str]) -> list[Any]:
-    """Return the rows of some variants, all if none is given.
-
-    Raises:
-        UsageError: no row is of such a variant.
-    """
-    known = dict.fromkeys(row.variant for row in rows)
-    if unknown := [variant for variant in wanted if variant not in known]:
-        raise UsageError(f"variants are {unknown}, expected some of {', '.join(known)}")
-    return [row for row in rows if not wanted or row.variant in wanted]
 
 
 def _run(

@@ -102,6 +102,21 @@ def test_a_row_of_equal_time_keeps_the_epochs_it_was_given(task, tmp_path):
     assert found["figures"]["steps"] == 6  # 12 samples, 4 a batch
 
 
+def test_a_learning_rate_is_judged_by_the_validation_split_alone(task, tmp_path):
+    searched = task | {"judged": "valid"}
+    found = trained.figures(searched, 0, tmp_path / "a")["figures"]
+    assert set(found) == {"valid/l2", "epochs"}
+    log = (tmp_path / "a/log.jsonl").read_text().splitlines()
+    assert found["valid/l2"] == json.loads(log[-1])["valid/l2"]
+
+
+def test_a_learning_rate_that_diverges_is_found_and_no_failure(task, tmp_path):
+    task["config"]["optimizer"]["lr"] = 1e30
+    found = trained.figures(task | {"judged": "valid"}, 0, tmp_path)["figures"]
+    assert found["valid/l2"] is None
+    assert "not finite" in found["diverged"]
+
+
 @pytest.mark.slow
 def test_a_tiny_budget_is_one_epoch(task, tmp_path):
     assert trained.figures(task | {"seconds": 1e-9}, 0, tmp_path)["figures"]["epochs"] == 1

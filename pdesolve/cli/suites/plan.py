@@ -13,7 +13,9 @@ from .composed import composed
 from .rows import Row
 from .suite import Model, Suite
 
-EPOCHS, SECONDS, COST = "epochs", "seconds", "cost"
+EPOCHS, SECONDS, COST, RATES = "epochs", "seconds", "cost", "rates"
+# How the variant of one learning rate begins, of one number of samples.
+RATE, SAMPLES = "rate=", "samples="
 FLOORS = {"training_mean": "training mean", "persistence": "persistence"}
 
 
@@ -41,6 +43,22 @@ def planned(
     return [Row(**about, **one) for one in rows(suite, models or names, allow)]
 
 
+def of_variants(rows: Sequence[Row], wanted: Sequence[str]) -> list[Row]:
+    """Return the rows of some variants; if none is given, all but the search of learning rates.
+
+    The rates found stand in the models' files, and a suite need not search again for its tables.
+
+    Raises:
+        UsageError: no row is of such a variant.
+    """
+    of = {row.name: RATES if row.variant.startswith(RATE) else row.variant for row in rows}
+    if unknown := [variant for variant in wanted if variant not in of.values()]:
+        known = ", ".join(dict.fromkeys(of.values()))
+        raise UsageError(f"variants are {unknown}, expected some of {known}")
+    chosen = wanted or set(of.values()) - {RATES}
+    return [row for row in rows if of[row.name] in chosen]
+
+
 def names_of(suite: Suite) -> list[str]:
     """Return the names of a suite's floors and models, problems or scripts, in its order."""
     plan = suite.plan
@@ -63,6 +81,8 @@ def _trained(suite: Suite, names: Sequence[str], allow: Sequence[str]) -> Iterat
     for samples in plan["samples"]:
         yield from (model.curve(samples) for model in prepared)
     yield from (model.trained(SECONDS, seed) for seed in others for model in prepared)
+    for rate in plan.get("rates", ()):
+        yield from (model.searched(rate) for model in prepared)
 
 
 class _Prepared:
@@ -91,7 +111,15 @@ class _Prepared:
         task = self._task(round(self.plan["epochs"] * self.plan["all_samples"] / samples), None)
         if "dataset" in task["config"]:
             task["config"]["dataset"]["train_samples"] = samples
-        return self._row("train", f"samples={samples}", self.plan["seeds"][0], task)
+        return self._row("train", f"{SAMPLES}{samples}", self.plan["seeds"][0], task)
+
+    def searched(self, rate: float) -> dict[str, Any]:
+        """Return the row of one learning rate, judged by the validation split alone."""
+        task = self._task(self.plan["rate_epochs"], None)
+        if "optimizer" in task["config"]:
+            task["config"]["optimizer"]["lr"] = rate
+        task["judged"] = "valid"
+        return self._row("train", f"{RATE}{rate:g}", self.plan["seeds"][0], task)
 
     def cost(self) -> dict[str, Any]:
         """Return the row of time and memory on several grids."""

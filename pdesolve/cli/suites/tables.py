@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...evaluation.tables import Table
-from .plan import COST, EPOCHS, FLOORS, SECONDS
+from .plan import COST, EPOCHS, FLOORS, RATE, SAMPLES, SECONDS
 from .summary import Line
 
 MEGABYTE = 1e6
@@ -106,6 +106,40 @@ def cost_table(lines: Sequence[Line]) -> Table:
     ).shown()
 
 
+def rate_table(searched: Sequence[Line], trained: Sequence[Line], epochs: int) -> Table:
+    """Return the validation error by learning rate, the best rate, and the one of the tables.
+
+    Args:
+        searched: lines of one learning rate each.
+        trained: those of the tables.
+        epochs: of each search.
+    """
+    rates = sorted({line.variant.removeprefix(RATE) for line in searched}, key=float)
+    used = {line.model: line.task["config"].get("optimizer", {}).get("lr") for line in trained}
+    rows = []
+    for model in dict.fromkeys(line.model for line in searched):
+        of = {line.variant.removeprefix(RATE): line for line in searched if line.model == model}
+        errors = {rate: line.mean("valid/l2") for rate, line in of.items()}
+        known = {rate: error for rate, error in errors.items() if error is not None}
+        best = min(known, key=known.__getitem__, default="")
+        cells = [_rate_cell(of[rate]) if rate in of else "" for rate in rates]
+        label = next(iter(of.values())).label
+        rows.append([label, *cells, best, _short(used.get(model))])
+    return Table(
+        "Learning rates",
+        ["model", *rates, "best", "of the tables above"],
+        rows,
+        f"Relative L2 error on the validation split after {epochs} epochs of the first seed. The "
+        "test split was not looked at.",
+    )
+
+
+def _rate_cell(line: Line) -> str:
+    if "diverged" in line.remarks:
+        return "diverged"
+    return _short(line.mean("valid/l2")) or "; ".join(line.reasons)
+
+
 def published_figures(models: Sequence[Any], suite: str) -> dict[str, str]:
     """Return what each model's file says that others reported on such data, by model."""
     return {
@@ -136,10 +170,12 @@ def tables(lines_: Sequence[Line], plan: Mapping[str, Any], told: Mapping[str, s
     if equal := of(lines_, SECONDS):
         title = f"Equal time: {plan['seconds']:g} s of training"
         found.append(error_table(title, [*floors, *equal], told))
-    if of(lines_, "samples="):
-        found.append(curve_table(of(lines_, EPOCHS, "samples="), plan["all_samples"]))
+    if of(lines_, SAMPLES):
+        found.append(curve_table(of(lines_, EPOCHS, SAMPLES), plan["all_samples"]))
     if costs := of(lines_, COST):
         found.append(cost_table(costs))
+    if searched := of(lines_, RATE):
+        found.append(rate_table(searched, equal, plan["rate_epochs"]))
     return found
 
 

@@ -21,11 +21,9 @@ def figures(task: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
     With `task["seconds"]` the model gets as many whole epochs as fit into that time by the time of
     its first batches, at least one; the schedule spans them. It is time of the processor, but on
     the wall where another device works. A row that was killed keeps the epochs it was given first.
+    With `task["judged"]` "valid" the only figure is the error on the validation split.
     """
     from omegaconf import OmegaConf
-
-    from ..train import learned, numbers_of
-    from .measured import test_figures
 
     config = OmegaConf.create(dict(task["config"]))
     config.seed.init = config.seed.order = config.trainer.seed = seed
@@ -34,6 +32,29 @@ def figures(task: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
         config.trainer.epochs = _epochs(config, sets, task["seconds"], folder / "epochs.json")
     # Validation would cost quick models more of their budget than slow ones.
     config.trainer.validate_every = config.trainer.epochs
+    hashes = {"train": sets.train.data_hash}
+    if task.get("judged") == "valid":
+        return {"figures": _validated(config, sets, folder), "data": hashes}
+    hashes |= {f"test{label}": test.data_hash for label, test in sets.test.items()}
+    return {"figures": _tested(config, sets, folder), "data": hashes}
+
+
+def _validated(config: Any, sets: Sets, folder: Path) -> dict[str, Any]:
+    """Return the error on the validation split; that a rate diverges is found, not a failure."""
+    from ..train import learned
+
+    try:
+        _, result = learned(config, sets, folder)
+    except ArithmeticError as error:
+        return {"valid/l2": None, "diverged": str(error).partition("\n")[0][:300]}
+    return {"valid/l2": result.history[-1]["valid/l2"], "epochs": config.trainer.epochs}
+
+
+def _tested(config: Any, sets: Sets, folder: Path) -> dict[str, Any]:
+    """Train and return what the model costs and its figures on the test sets."""
+    from ..train import learned, numbers_of
+    from .measured import test_figures
+
     went_on = (folder / "checkpoints").exists()
     clock = _clock(config)
     started = clock()
@@ -46,10 +67,7 @@ def figures(task: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
     }
     if not went_on:  # Of a row that went on, this process knows the last part alone.
         told["seconds"] = spent
-    hashes = {"train": sets.train.data_hash}
-    hashes |= {f"test{label}": test.data_hash for label, test in sets.test.items()}
-    found = told | call_costs(model, sets.train) | test_figures(model, sets)
-    return {"figures": found, "data": hashes}
+    return told | call_costs(model, sets.train) | test_figures(model, sets)
 
 
 def call_costs(model: Any, dataset: Any) -> dict[str, Any]:

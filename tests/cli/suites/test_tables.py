@@ -2,7 +2,7 @@ import pytest
 
 from pdesolve.cli.suites.other_tables import comparison_table, ratio_table, verb_table
 from pdesolve.cli.suites.summary import lines
-from pdesolve.cli.suites.tables import cost_table, curve_table, error_table
+from pdesolve.cli.suites.tables import cost_table, curve_table, error_table, rate_table
 
 
 def row_of(table, label):
@@ -73,6 +73,24 @@ def test_the_learning_curve_has_the_exponent_of_its_fall(record):
         "25 samples": "0.2",
         "100 samples": "0.1",
         "exponent a": "0.50",
+    }
+
+
+def test_rates_stand_beside_the_best_one_and_the_one_in_use(record):
+    used = record(task={"config": {"optimizer": {"lr": 0.001}}})
+    kept = [
+        record(variant="rate=0.01", figures={"valid/l2": 0.1}),
+        record(variant="rate=0.001", figures={"valid/l2": 0.2}),
+        record(variant="rate=0.1", figures={"valid/l2": None, "diverged": "loss is nan"}),
+    ]
+    told = row_of(rate_table(lines(kept), lines([used]), epochs=5), "MgNO")
+    assert told == {
+        "model": "MgNO",
+        "0.001": "0.2",
+        "0.01": "0.1",
+        "0.1": "diverged",
+        "best": "0.01",
+        "of the tables above": "0.001",
     }
 
 
