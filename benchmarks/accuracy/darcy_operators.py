@@ -95,8 +95,10 @@ def timed_epoch(operator: str, samples: int | None) -> float:
 def one_run(name: str, rate: float, seed: int, epochs: int, folder: Path) -> dict:
     """Train by the command line, or go on with what a killed run left; return its figures.
 
-    A run that ends in NaN or infinity has no figures but its processor time.
+    A run that ends in NaN or infinity has no figures but its processor time, and one that went on
+    has all but that: nothing knows of the part that was killed.
     """
+    went_on = (folder / "checkpoints").exists()
     started = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [
         sys.executable, "-m", "pdesolve", "train", f"experiment={EXPERIMENT}",
@@ -107,8 +109,9 @@ def one_run(name: str, rate: float, seed: int, epochs: int, folder: Path) -> dic
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, stdout=subprocess.DEVNULL, env=environment)
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    # Of the whole command; of a run that went on, of its last part.
-    spent = ended.ru_utime + ended.ru_stime - started.ru_utime - started.ru_stime
+    spent = None
+    if not went_on:
+        spent = ended.ru_utime + ended.ru_stime - started.ru_utime - started.ru_stime
     if done.returncode == NUMERICAL:
         return {"diverged": True, "cpu_seconds": spent}
     done.check_returncode()
@@ -155,7 +158,9 @@ def summary(name: str, record: Record, arguments: argparse.Namespace) -> dict:
         "epochs": rows[0]["epochs"],
     }
     for key in ("test/l2", "test/h1", "valid/l2", "train/loss", "seconds", "cpu_seconds"):
-        values = [row[key] for row in rows]
+        values = [row[key] for row in rows if row[key] is not None]
+        if not values:
+            continue
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
         figures[key] = {"mean": statistics.fmean(values), "std": spread}
     return figures
@@ -164,10 +169,11 @@ def summary(name: str, record: Record, arguments: argparse.Namespace) -> dict:
 def show(found: dict, mean: float) -> None:
     table = Table("operator", "parameters", "relative L2", "relative H1", "CPU s", "epochs", "rate")
     for name, row in found.items():
-        l2, h1, seconds = row["test/l2"], row["test/h1"], row["cpu_seconds"]["mean"]
+        l2, h1 = row["test/l2"], row["test/h1"]
+        spent = f"{row['cpu_seconds']['mean']:.0f}" if "cpu_seconds" in row else ""
         table.add_row(
             name, f"{row['parameters']}", f"{l2['mean']:.4f} ± {l2['std']:.4f}",
-            f"{h1['mean']:.4f} ± {h1['std']:.4f}", f"{seconds:.0f}", f"{row['epochs']}",
+            f"{h1['mean']:.4f} ± {h1['std']:.4f}", spent, f"{row['epochs']}",
             f"{row['rate']:g}" + (" (edge)" if row["rate_at_the_edge"] else ""),
         )  # fmt: skip
     table.add_row("training mean", "0", f"{mean:.4f}", "", "", "", "")
