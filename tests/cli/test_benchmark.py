@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pdesolve.cli.benchmark import alone
 from pdesolve.cli.configs import config_folder
+from pdesolve.cli.failures import UsageError
 from pdesolve.cli.suites import costs, floor, process, trained, verb
 from pdesolve.cli.suites.composed import composed
 from pdesolve.cli.suites.marked import markers
@@ -113,8 +115,23 @@ def test_a_learning_rate_is_judged_by_the_validation_split_alone(task, tmp_path)
 def test_a_learning_rate_that_diverges_is_found_and_no_failure(task, tmp_path):
     task["config"]["optimizer"]["lr"] = 1e30
     found = trained.figures(task | {"judged": "valid"}, 0, tmp_path)["figures"]
-    assert found["valid/l2"] is None
+    assert set(found) == {"diverged"}
     assert "not finite" in found["diverged"]
+
+
+def test_fewer_samples_have_as_many_steps(task, tmp_path):
+    task["config"]["trainer"] |= {"epochs": 3, "batch_size": 5}
+    task["config"]["dataset"]["train_samples"] = 4
+    found = trained.figures(task | {"steps_of": 12}, 0, tmp_path)["figures"]
+    assert found["steps"] == 9  # Three epochs of three batches; now nine of one.
+
+
+def test_two_suites_do_not_share_a_folder(tmp_path):
+    with alone(tmp_path), pytest.raises(UsageError, match="another benchmark is at work"):
+        with alone(tmp_path):
+            pass
+    with alone(tmp_path):
+        pass
 
 
 @pytest.mark.slow
@@ -218,9 +235,14 @@ def test_a_model_is_one_file_that_names_its_operator_or_is_it(suite):
 
 def test_overrides_of_an_operator_that_a_model_brings_are_its_own():
     operator = {"_target_": "my_package.Mine", "width": 32}
-    overrides = ["operator.width=24", "operator.modes=[4,4]", "optimizer.lr=2e-3"]
+    overrides = [
+        "operator.alpha=2e-3",
+        "operator.width=24",
+        "operator.modes=[4,4]",
+        "optimizer.lr=2e-3",
+    ]
     config = composed("train", overrides, operator)
-    assert config["operator"] == operator | {"width": 24, "modes": [4, 4]}
+    assert config["operator"] == operator | {"alpha": 2e-3, "width": 24, "modes": [4, 4]}
     assert config["optimizer"]["lr"] == 2e-3
 
 
@@ -231,6 +253,11 @@ def test_overrides_of_an_operator_that_a_model_brings_are_its_own():
         (("suite=darcy", "size=huge"), "suite darcy has no size 'huge'"),
         (("suite=darcy", "run=false", "models=[tfn]"), "models are ['tfn'], expected some of"),
         (("suite=darcy", "run=false", "model_folder=none"), "model_folder none is not there"),
+        (("suite=darcy", "run=maybe"), "run is 'maybe', expected true or false"),
+        (("suite=darcy", "threads=0"), "threads is 0, expected an integer >= 1"),
+        (("suite=darcy", "workers=x"), "workers is 'x', expected an integer >= 1"),
+        (("suite=darcy", "limit=-1"), "limit is -1, expected seconds > 0"),
+        (("suite=darcy", "models=tfno"), "'models=[tfno]'"),
     ],
 )
 def test_what_is_not_there_is_a_usage_error(pdesolve, arguments, words):

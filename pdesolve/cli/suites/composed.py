@@ -17,8 +17,8 @@ def composed(verb: str, overrides: Sequence[str], operator: Any = None) -> dict[
         operator: takes the place of the config's operator where it is not None; overrides of
             operator.KEY are then its own.
     """
-    import yaml
     from hydra import compose, initialize_config_dir
+    from hydra.core.override_parser.overrides_parser import OverridesParser
     from omegaconf import OmegaConf
 
     own = [o for o in overrides if operator is not None and o.startswith("operator.")]
@@ -30,8 +30,8 @@ def composed(verb: str, overrides: Sequence[str], operator: Any = None) -> dict[
             config = compose(verb, overrides=known)
     if operator is not None:
         OmegaConf.update(config, "operator", operator, merge=False, force_add=True)
-    for key, _, value in (override.partition("=") for override in own):
-        OmegaConf.update(config, key, yaml.safe_load(value), force_add=True)
+    for given in OverridesParser.create().parse_overrides(own):
+        OmegaConf.update(config, given.key_or_group, given.value(), force_add=True)
     OmegaConf.resolve(config)
     if "size" in config and "dataset" in config:
         config.dataset = sized(config)

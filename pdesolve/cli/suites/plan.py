@@ -8,7 +8,7 @@ from typing import Any
 
 from ..configs import config_folder
 from ..failures import UsageError
-from .code import code_version
+from .code import code_of
 from .composed import composed
 from .rows import Row
 from .suite import Model, Suite
@@ -39,8 +39,11 @@ def planned(
     names = names_of(suite)
     if unknown := [name for name in models if name not in names]:
         raise UsageError(f"models are {unknown}, expected some of {', '.join(names)}")
-    about = {"suite": suite.name, "size": suite.size, "code": code_version(), "threads": threads}
-    return [Row(**about, **one) for one in rows(suite, models or names, allow)]
+    about = {"suite": suite.name, "size": suite.size, "threads": threads}
+    return [
+        Row(**about, **one, code=code_of(one["task"], allow))
+        for one in rows(suite, models or names, allow)
+    ]
 
 
 def of_variants(rows: Sequence[Row], wanted: Sequence[str]) -> list[Row]:
@@ -108,7 +111,7 @@ class _Prepared:
 
     def curve(self, samples: int) -> dict[str, Any]:
         """Return the row of fewer samples; its epochs make as many steps as all samples would."""
-        task = self._task(round(self.plan["epochs"] * self.plan["all_samples"] / samples), None)
+        task = self._task(self.plan["epochs"], None) | {"steps_of": self.plan["all_samples"]}
         if "dataset" in task["config"]:
             task["config"]["dataset"]["train_samples"] = samples
         return self._row("train", f"{SAMPLES}{samples}", self.plan["seeds"][0], task)
@@ -146,6 +149,13 @@ class _Prepared:
             "task": task,
             "data_hash": data_hash_of(self.config),
         }
+
+
+def suite_data_hash(suite: Suite) -> str:
+    """Return the hash of the data that all trained models of a suite share, "" if not at hand."""
+    if suite.plan["kind"] != "train":
+        return ""
+    return data_hash_of(_Prepared(suite, Model("floor", "floor", "tfno"), ()).config)
 
 
 def data_hash_of(config: Mapping[str, Any]) -> str:

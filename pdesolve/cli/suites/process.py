@@ -28,6 +28,7 @@ PRELOADED = [
 _PAUSE = 0.1
 # Seconds that an interrupted row has to write its checkpoint.
 _PATIENCE = 60
+STOPPED = "stopped; the same command goes on where it was"
 
 
 @runtime_checkable
@@ -61,6 +62,9 @@ def outcome_of(row: Row, folder: Path, *, limit: float, stopped: Sequence[int]) 
     started = time.monotonic()
     process = start(folder, row.threads)
     late = _watched(process, started + limit, stopped)
+    if stopped and not result.is_file():
+        # The terminal sends ctrl-C to the row's process, too, which may end before it is asked to.
+        raise Stopped(stopped[0], STOPPED)
     outcome = {
         "status": "done",
         "reason": "",
@@ -97,7 +101,7 @@ def _watched(process: Process, end: float, stopped: Sequence[int]) -> bool:
             process.join(_PATIENCE)
             process.kill()
             process.join()
-            raise Stopped(stopped[0], "stopped; the same command goes on where it was")
+            raise Stopped(stopped[0], STOPPED)
         if time.monotonic() > end:
             process.kill()
             process.join()

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..application import write_text
-from .rows import Row
+from ..failures import UsageError
+from .rows import Row, seen
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,23 @@ class Records:
         latest = self._newest()
         return [latest[row.name] for row in rows if row.name in latest]
 
-    def told(self, models: Sequence[str]) -> list[dict[str, Any]]:
+    def told(self, models: Sequence[str], data_hash: str = "") -> list[dict[str, Any]]:
         """Return the newest record of each row of these models, in their order.
 
-        A table is of one set of data: records of others than the newest one's are left out. They
-        may be of several versions of the code, which the table then names.
+        A table is of one set of data, and a line of it of one task: seeds of an older task, such
+        as another learning rate, are left out. Records may be of several versions of the code,
+        which the table then names.
+
+        Args:
+            models: whose.
+            data_hash: of the suite's data; "", where they are not at hand, is that of the newest.
         """
         latest = [one for one in self._newest().values() if one["model"] in models]
-        data = next((one["data_hash"] for one in reversed(latest) if one["data_hash"]), "")
-        kept = [one for one in latest if one["data_hash"] in ("", data)]
+        hashes = [data_hash, *(one["data_hash"] for one in reversed(latest))]
+        data = next(filter(None, hashes), "")
+        latest = [one for one in latest if one["data_hash"] in ("", data)]
+        tasks = {(one["model"], one["variant"]): seen(one["task"]) for one in latest}
+        kept = [one for one in latest if seen(one["task"]) == tasks[one["model"], one["variant"]]]
         return sorted(kept, key=lambda one: (models.index(one["model"]), one["seed"]))
 
     def _newest(self) -> dict[str, dict[str, Any]]:
@@ -69,4 +78,12 @@ class Records:
 
     @staticmethod
     def _read(path: Path) -> dict[str, Any] | None:
-        return json.loads(path.read_text()) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            record = json.loads(path.read_text())
+        except ValueError as error:
+            raise UsageError(f"{path} is no record: {error}; move it away") from error
+        if not isinstance(record, dict) or not {"key", "status", "finished"} <= record.keys():
+            raise UsageError(f"{path} is no record of a row: move it away")
+        return record

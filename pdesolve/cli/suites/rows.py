@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
 
-# What does not change a figure: where files lie, what is shown, whose code may run.
-UNSEEN = ("path", "progress", "allow")
+# What changes no figure at the top of a config: what is shown, whose code may run.
+UNSEEN = ("progress", "allow")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Row:
         seed: of the initial weights and of the order of the samples.
         task: what the worker needs, JSON values; the resolved config among them.
         data_hash: of the set that it learns from, "" without one.
-        code: version of the package, see `code.code_version`.
+        code: version of the package, and of the user's own, see `code.code_of`.
         threads: of its process; sums of several threads round differently.
     """
 
@@ -63,14 +63,24 @@ class Row:
         return asdict(self) | {"key": self.key}
 
 
-def seen(value: Any) -> Any:
-    """Return a config without the keys that change no figure.
+def seen(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a task without what changes no figure; where data lie is not in it, their hash is.
 
-    >>> seen({"dataset": {"name": "darcy", "path": "data/darcy"}, "progress": False})
-    {'dataset': {'name': 'darcy'}}
+    >>> seen({"config": {"dataset": {"name": "darcy", "path": "data/darcy"}, "progress": False}})
+    {'config': {'dataset': {'name': 'darcy'}}}
     """
+    if "config" not in task:
+        return dict(task)
+    config = {key: value for key, value in task["config"].items() if key not in UNSEEN}
+    if "dataset" in config:
+        config["dataset"] = _without_paths(config["dataset"])
+    return {**task, "config": config}
+
+
+def _without_paths(value: Any) -> Any:
+    """Return the config of one set, or of several, without where they lie."""
     if isinstance(value, Mapping):
-        return {k: seen(v) for k, v in value.items() if k not in UNSEEN}
+        return {k: _without_paths(v) for k, v in value.items() if k != "path"}
     if isinstance(value, list | tuple):
-        return [seen(v) for v in value]
+        return [_without_paths(v) for v in value]
     return value

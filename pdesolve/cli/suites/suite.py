@@ -9,6 +9,10 @@ from typing import Any
 from ..configs import config_folder
 from ..failures import UsageError
 
+# What a model's file may say of its training: all else is the same for all models.
+OWN = ("operator", "optimizer", "schedule")
+PUBLISHED = {"suite", "quantity", "value", "setting", "source", "status"}
+
 
 @dataclass(frozen=True)
 class Model:
@@ -19,8 +23,12 @@ class Model:
         label: what tables call it.
         operator: name of a file of configs/operator, or the operator itself with its `_target_`.
         overrides: of `pdesolve train`, by where they hold: "all", a suite, a size, "suite/size".
+            Of operator, optimizer and schedule only.
         suites: those that have this model; empty: all that train models.
         published: figures of others, each with suite, quantity, value, setting, source, status.
+
+    Raises:
+        ValueError: one of these is not what is said here.
     """
 
     name: str
@@ -30,11 +38,33 @@ class Model:
     suites: Sequence[str] = ()
     published: Sequence[Mapping[str, Any]] = ()
 
+    def __post_init__(self):
+        named = isinstance(self.operator, Mapping) and "_target_" in self.operator
+        if not (isinstance(self.operator, str) or named):
+            raise ValueError(
+                f"operator is {self.operator!r}, expected a name of configs/operator or a mapping "
+                "with _target_"
+            )
+        if not (isinstance(self.suites, list | tuple) and set(self.suites) <= set(_suites())):
+            raise ValueError(
+                f"suites is {self.suites!r}, expected a list of some of {', '.join(_suites())}"
+            )
+        if not isinstance(self.overrides, Mapping):
+            raise ValueError(f"overrides is {self.overrides!r}, expected lists by where they hold")
+        for place, given in self.overrides.items():
+            _check_overrides(place, given)
+        for one in self.published:
+            if not (isinstance(one, Mapping) and set(one) == PUBLISHED):
+                raise ValueError(f"published has {one!r}, expected {', '.join(sorted(PUBLISHED))}")
+
     def overrides_for(self, suite: str, size: str) -> list[str]:
         """Return the overrides that hold for a suite at a size; the more special one of a key."""
         places = ("all", size, suite, f"{suite}/{size}")
         given = [one for place in places for one in self.overrides.get(place, ())]
         return list({one.partition("=")[0]: one for one in given}.values())
+
+
+SIZES = ("smoke", "cpu", "paper")
 
 
 @dataclass(frozen=True)
@@ -68,7 +98,7 @@ def read_suite(name: str, size: str, model_folder: str | None = None) -> Suite:
         UsageError: there is no such suite or size, or a model's file says what no model has.
     """
     folder = config_folder() / "benchmark"
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    known = _suites()
     if name not in known:
         raise UsageError(f"no suite {name!r}: {_hint(name, known)}")
     told = _read(folder / f"{name}.yaml")
@@ -78,6 +108,7 @@ def read_suite(name: str, size: str, model_folder: str | None = None) -> Suite:
     plan = told | sizes[size]
     folders = [folder / "model"] + ([Path(model_folder)] if model_folder else [])
     models = read_models(folders) if plan.get("kind") == "train" else []
+    _refuse_same_names([*plan.get("floors", []), *(model.name for model in models)])
     models = [model for model in models if not model.suites or name in model.suites]
     return Suite(name, size, told.pop("title"), told.pop("about"), plan, models)
 
@@ -95,15 +126,55 @@ def read_models(folders: Sequence[Path]) -> list[Model]:
         for path in sorted(folder.glob("*.yaml")):
             try:
                 models.append(Model(path.stem, **_read(path)))
-            except TypeError as error:
+            except (TypeError, ValueError) as error:
                 raise UsageError(f"{path} does not describe a model: {error}") from error
     return models
 
 
+def _suites() -> list[str]:
+    return sorted(path.stem for path in (config_folder() / "benchmark").glob("*.yaml"))
+
+
+def _check_overrides(place: str, given: Any) -> None:
+    """Raise ValueError where nothing is of that name, or where models would not be equal."""
+    suite, _, size = str(place).rpartition("/")
+    if not (size in ("all", *SIZES, *_suites()) and suite in ("", *_suites())):
+        raise ValueError(
+            f"overrides hold for {place!r}, expected all, a size ({', '.join(SIZES)}), a suite "
+            f"({', '.join(_suites())}) or SUITE/SIZE"
+        )
+    if not (isinstance(given, list) and all(isinstance(one, str) for one in given)):
+        raise ValueError(f"overrides.{place} is {given!r}, expected a list of KEY=VALUE")
+    for one in given:
+        if one.lstrip("+~").partition("=")[0].partition(".")[0] not in OWN:
+            raise ValueError(
+                f"overrides.{place} has {one!r}, expected keys of {', '.join(OWN)}: all else "
+                "is the same for all models"
+            )
+
+
+def _refuse_same_names(names: Sequence[str]) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(
+            f"two models or floors are named {twice[0]!r}: give your file another name"
+        )
+
+
 def _read(path: Path) -> dict[str, Any]:
+    """Return the mapping of a YAML file.
+
+    Raises:
+        ValueError: it is not one.
+    """
     import yaml
 
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"it holds {type(found).__name__}, expected keys and values")
+    return found
 
 
 def _hint(name: str, known: Sequence[str]) -> str:

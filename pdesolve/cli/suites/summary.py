@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from statistics import fmean, stdev
 from typing import Any
 
@@ -34,9 +35,12 @@ class Line:
         return fmean(values) if values else None
 
     def spread(self, name: str) -> float | None:
-        """Return the standard deviation of a figure over the seeds, None of fewer than two."""
+        """Return the standard deviation of a figure over the seeds, None of fewer than two.
+
+        None, too, where a seed's figure is not finite: the mean then says so.
+        """
         values = self.figures.get(name, ())
-        return stdev(values) if len(values) > 1 else None
+        return stdev(values) if len(values) > 1 and all(map(isfinite, values)) else None
 
     @property
     def seeds(self) -> int:
@@ -56,10 +60,10 @@ def _line(group: Sequence[Mapping[str, Any]]) -> Line:
     done = [record for record in group if record["status"] == "done"]
     names = dict.fromkeys(name for record in done for name in record["figures"])
     figures = {
-        name: [r["figures"][name] for r in done if _is_number(r["figures"].get(name))]
+        name: [number for r in done if (number := _number(r["figures"].get(name))) is not None]
         for name in names
     }
-    remarks = {k: v for r in done for k, v in r["figures"].items() if isinstance(v, str)}
+    remarks = {k: v for r in done for k, v in r["figures"].items() if _is_words(v)}
     reasons = dict.fromkeys(r["reason"] for r in group if r["status"] != "done")
     first = group[0]
     return Line(
@@ -74,5 +78,16 @@ def _line(group: Sequence[Mapping[str, Any]]) -> Line:
     )
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
+def _is_words(value: Any) -> bool:
+    return isinstance(value, str) and _number(value) is None
+
+
+def _number(value: Any) -> float | None:
+    """Return a figure as a number, None for words; what is not finite is stored by its name.
+
+    >>> _number(0.5), _number("nan"), _number("too coarse")
+    (0.5, nan, None)
+    """
+    if value in ("nan", "inf", "-inf"):
+        return float(value)
+    return value if isinstance(value, int | float) else None

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from math import inf, isfinite
 from typing import Any
 
 from ...evaluation.tables import Table
@@ -66,15 +67,15 @@ def curve_table(lines: Sequence[Line], everything: int) -> Table:
     """Return the errors by number of training samples, with the exponent of their fall."""
     from ...evaluation import scaling_exponent
 
-    curves: dict[str, dict[int, float]] = {}
+    curves: dict[tuple[str, str], dict[int, float]] = {}
     for line in lines:
         samples = everything if line.variant == EPOCHS else int(line.variant.partition("=")[2])
         error = line.mean("test/l2")
-        if error is not None and line.model not in FLOORS:
-            curves.setdefault(line.label, {})[samples] = error
+        if error and isfinite(error) and line.model not in FLOORS:
+            curves.setdefault((line.model, line.label), {})[samples] = error
     sizes = sorted({size for curve in curves.values() for size in curve})
     rows = []
-    for label, curve in sorted(curves.items(), key=lambda one: min(one[1].values())):
+    for (_, label), curve in sorted(curves.items(), key=lambda one: min(one[1].values())):
         exponent = f"{scaling_exponent(curve):.2f}" if len(curve) > 1 else ""
         rows.append([label, *(_short(curve.get(size)) for size in sizes), exponent])
     return Table(
@@ -91,7 +92,8 @@ def cost_table(lines: Sequence[Line]) -> Table:
     heads = ["model", *(f"ms at {n}" for n in points), *(f"MB at {n}" for n in points)]
     heads += ["exponent of time", "exponent of memory", "note"]
     rows = []
-    for line in sorted(lines, key=lambda one: one.mean(f"step_seconds@{points[-1]}") or 1e9):
+    finest = f"step_seconds@{points[-1]}" if points else ""
+    for line in sorted(lines, key=lambda one: one.mean(finest) or 1e9):
         times = [_short(line.mean(f"step_seconds@{n}"), 1e-3) for n in points]
         memory = [_short(line.mean(f"step_bytes@{n}"), MEGABYTE) for n in points]
         growth = [_short(line.mean(f"exponent/{name}")) for name in ("step_seconds", "step_bytes")]
@@ -114,14 +116,17 @@ def rate_table(searched: Sequence[Line], trained: Sequence[Line], epochs: int) -
         trained: those of the tables.
         epochs: of each search.
     """
+    searched = [line for line in searched if _epochs_of(line) == epochs]
     rates = sorted({line.variant.removeprefix(RATE) for line in searched}, key=float)
     used = {line.model: line.task["config"].get("optimizer", {}).get("lr") for line in trained}
     rows = []
     for model in dict.fromkeys(line.model for line in searched):
         of = {line.variant.removeprefix(RATE): line for line in searched if line.model == model}
         errors = {rate: line.mean("valid/l2") for rate, line in of.items()}
-        known = {rate: error for rate, error in errors.items() if error is not None}
+        known = {rate: error for rate, error in errors.items() if error and isfinite(error)}
         best = min(known, key=known.__getitem__, default="")
+        if best in (rates[0], rates[-1]):
+            best += " (edge)"
         cells = [_rate_cell(of[rate]) if rate in of else "" for rate in rates]
         label = next(iter(of.values())).label
         rows.append([label, *cells, best, _short(used.get(model))])
@@ -132,6 +137,10 @@ def rate_table(searched: Sequence[Line], trained: Sequence[Line], epochs: int) -
         f"Relative L2 error on the validation split after {epochs} epochs of the first seed. The "
         "test split was not looked at.",
     )
+
+
+def _epochs_of(line: Line) -> int | None:
+    return line.task["config"].get("trainer", {}).get("epochs")
 
 
 def _rate_cell(line: Line) -> str:
@@ -168,20 +177,20 @@ def tables(lines_: Sequence[Line], plan: Mapping[str, Any], told: Mapping[str, s
     if equal := of(lines_, EPOCHS):
         found.append(error_table(f"Equal epochs: {plan['epochs']}", equal, told))
     if equal := of(lines_, SECONDS):
-        title = f"Equal time: {plan['seconds']:g} s of training"
+        title = f"Equal time: about {plan['seconds']:g} s of training, in whole epochs"
         found.append(error_table(title, [*floors, *equal], told))
     if of(lines_, SAMPLES):
         found.append(curve_table(of(lines_, EPOCHS, SAMPLES), plan["all_samples"]))
     if costs := of(lines_, COST):
         found.append(cost_table(costs))
     if searched := of(lines_, RATE):
-        found.append(rate_table(searched, equal, plan["rate_epochs"]))
+        found.append(rate_table(searched, of(lines_, EPOCHS, SECONDS), plan["rate_epochs"]))
     return found
 
 
 def _by_error(line: Line) -> float:
     error = line.mean("test/l2")
-    return float("inf") if error is None else error
+    return error if error is not None and isfinite(error) else inf
 
 
 def _figure(name: str) -> Callable[[Line], str]:

@@ -1,6 +1,8 @@
 """The tables of a suite where people read them: its page, the README of the benchmarks."""
 
+import sys
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +36,31 @@ def tell(suite: Suite, records: Sequence[Mapping[str, Any]], folder: Path, confi
     sections[1:1] = [section("Error against cost", gallery_of(pictures))]
     page = document(suite.title, suite.about, *sections, section("Origin", facts(origin)))
     write_text(folder / "report.html", page)
+    if suite.plan["kind"] != "train" or variants(lined, EPOCHS):
+        _write_readmes(suite, lined, found, origin, config)
+    else:
+        # A part alone, such as the learning rates, is no reason to take the tables out.
+        print(f"no row of equal epochs: {config.readme} stays as it is", file=sys.stderr)
+    print(relative(folder / "report.html"))
+
+
+def _write_readmes(
+    suite: Suite,
+    lined: Sequence[Line],
+    found: Sequence[Table],
+    origin: Mapping[str, str],
+    config: Any,
+) -> None:
     name = f"{suite.name} {suite.size}"
     if config.readme:
         text = "\n\n".join(f"**{table.title}**\n\n{table.markdown()}" for table in found)
         note = "; ".join(f"{what}: {value}" for what, value in origin.items() if value)
-        replace_marked(Path(config.readme), name, f"{suite.about}\n\n{text}\n\n{note}.")
+        whole = f"{suite.about}\n\n{text}\n\n{note}."
+        if not replace_marked(Path(config.readme), name, whole):
+            print(f"{config.readme} has no markers of {name!r}: no tables there", file=sys.stderr)
     if config.headline and suite.plan["kind"] == "train":
         table = headline_table(variants(lined, EPOCHS))
         replace_marked(Path(config.headline), name, table.markdown())
-    print(relative(folder / "report.html"))
 
 
 def _tables(suite: Suite, lined: Sequence[Line]) -> tuple[list[Table], list[Table]]:
@@ -62,11 +80,13 @@ def _pictures(lined: Sequence[Line]) -> list[Any]:
 
     found = []
     for name, cost in COSTS.items():
-        points = {}
+        points: dict[str, tuple[float, float]] = {}
         for line in variants(lined, EPOCHS):
             price, error = line.mean(name), line.mean("test/l2")
-            if line.model not in FLOORS and price and error:
-                points[line.label] = price, error
+            if line.model not in FLOORS and price and error and isfinite(error):
+                # Two models may have one label.
+                label = line.label if line.label not in points else f"{line.label} ({line.model})"
+                points[label] = price, error
         if points:
             figure = pareto_figure(points, cost=cost, error="relative L2 error")
             caption = f"Relative L2 error after equal epochs against {cost}; the line joins models "

@@ -21,6 +21,7 @@ def figures(task: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
     With `task["seconds"]` the model gets as many whole epochs as fit into that time by the time of
     its first batches, at least one; the schedule spans them. It is time of the processor, but on
     the wall where another device works. A row that was killed keeps the epochs it was given first.
+    With `task["steps_of"]` it gets as many steps as so many samples would have in its epochs.
     With `task["judged"]` "valid" the only figure is the error on the validation split.
     """
     from omegaconf import OmegaConf
@@ -30,6 +31,10 @@ def figures(task: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
     sets = open_sets(config)
     if task["seconds"] is not None:
         config.trainer.epochs = _epochs(config, sets, task["seconds"], folder / "epochs.json")
+    if "steps_of" in task:
+        steps = config.trainer.epochs * _batches(config, sets.train, task["steps_of"])
+        each = _batches(config, sets.train, sets.train.trajectories)
+        config.trainer.epochs = max(1, round(steps / each))
     # Validation would cost quick models more of their budget than slow ones.
     config.trainer.validate_every = config.trainer.epochs
     hashes = {"train": sets.train.data_hash}
@@ -41,12 +46,13 @@ def figures(task: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
 
 def _validated(config: Any, sets: Sets, folder: Path) -> dict[str, Any]:
     """Return the error on the validation split; that a rate diverges is found, not a failure."""
+    from ...training import NonFiniteError
     from ..train import learned
 
     try:
         _, result = learned(config, sets, folder)
-    except ArithmeticError as error:
-        return {"valid/l2": None, "diverged": str(error).partition("\n")[0][:300]}
+    except NonFiniteError as error:
+        return {"diverged": str(error).partition("\n")[0][:300]}
     return {"valid/l2": result.history[-1]["valid/l2"], "epochs": config.trainer.epochs}
 
 
@@ -86,6 +92,12 @@ def call_costs(model: Any, dataset: Any) -> dict[str, Any]:
         "step_bytes": peak_bytes(step, device),
         "cost_samples": len(batch.x),
     }
+
+
+def _batches(config: Any, train: Any, samples: int) -> int:
+    """Return how many batches an epoch of so many stored samples has."""
+    items = len(train) // train.trajectories
+    return -(-samples * items // config.trainer.batch_size)
 
 
 def _epochs(config: Any, sets: Sets, seconds: float, kept: Path) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 from ..application import write_text
 from ..failures import Skipped, UsageError, exit_code_of
 from ..main import said
-from .code import code_version
+from .code import code_of
 
 # Kind of a row: the module of this room with its `figures(task, seed, folder)`.
 WORKERS = {
@@ -53,11 +53,13 @@ def main(folder: Path) -> None:
         UsageError: the row has no config, or the sources changed since it was planned.
     """
     row = json.loads((folder / "row.json").read_text())
-    if reason := row["task"].get("config", {}).get("broken"):
+    config = row["task"].get("config", {})
+    if reason := config.get("broken"):
         raise UsageError(reason)
-    if code_version() != row["code"]:
+    code = code_of(row["task"], config.get("allow") or ())
+    if code != row["code"]:
         raise UsageError(
-            f"the sources are {code_version()} and were {row['code']} when the suite started: give "
+            f"the sources are {code} and were {row['code']} when the suite started: give "
             "the same command again"
         )
     figures: Callable[[Mapping[str, Any], int, Path], dict[str, Any]]
@@ -73,12 +75,12 @@ def main(folder: Path) -> None:
 
 
 def finite(value: Any) -> Any:
-    """Return a figure, or None for a number that JSON has no word for.
+    """Return a figure, or its name if it is a number that JSON has no word for.
 
     >>> finite(0.5), finite(float("inf")), finite("too coarse")
-    (0.5, None, 'too coarse')
+    (0.5, 'inf', 'too coarse')
     """
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def process_bytes() -> int:

@@ -85,6 +85,14 @@ def test_a_signal_ends_the_row_and_makes_no_record_of_it(row, tmp_path, monkeypa
         outcome(row, tmp_path, stopped=[15])
 
 
+def test_a_row_that_dies_of_the_signal_itself_makes_no_record(row, tmp_path, monkeypatch):
+    stopped = []
+    standing_in(monkeypatch, "sys.exit(130)")
+    monkeypatch.setattr(process, "_watched", lambda *_: bool(stopped.append(2)))
+    with pytest.raises(Stopped):
+        outcome(row, tmp_path, stopped=stopped)
+
+
 def test_the_last_words_are_the_reason(tmp_path):
     log = Path(tmp_path / "output.txt")
     log.write_text("a warning\nthe reason \n\n")

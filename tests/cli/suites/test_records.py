@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from pdesolve.cli.failures import UsageError
 from pdesolve.cli.suites.records import Records
 
 DONE = {"status": "done", "reason": "", "figures": {"test/l2": 0.1}, "finished": "2026-01-01"}
@@ -59,6 +60,34 @@ def test_a_table_is_of_one_set_of_data(records, row):
     floor = replace(row, model="script", data_hash="")
     records.write(floor, DONE)
     assert [r["model"] for r in records.told(["mgno", "lsm", "script"])] == ["lsm", "script"]
+
+
+def test_data_at_hand_decide_which_records_are_told(records, row):
+    records.write(row, DONE)
+    stranger = replace(row, model="lsm", data_hash="0ther")
+    records.write(stranger, DONE | {"finished": "2026-02-01"})
+    assert [r["model"] for r in records.told(["mgno", "lsm"], row.data_hash)] == ["mgno"]
+
+
+def test_seeds_of_an_older_task_are_no_part_of_its_line(records, row):
+    config = row.task["config"]
+    slow, quick = (row.task | {"config": config | {"lr": lr}} for lr in (1e-3, 1e-2))
+    for seed in (0, 1):
+        records.write(replace(row, seed=seed, task=slow), DONE)
+    moved = quick["config"] | {"dataset": config["dataset"] | {"path": "elsewhere"}}
+    for seed, task in enumerate((quick, {"config": moved})):
+        records.write(replace(row, seed=seed, task=task), DONE | {"finished": "2026-02-01"})
+    assert [r["task"]["config"]["lr"] for r in records.told(["mgno"])] == [1e-2, 1e-2]
+    records.write(replace(row, seed=0, code="new", task=slow), DONE | {"finished": "2026-03-01"})
+    assert [r["task"]["config"]["lr"] for r in records.told(["mgno"])] == [1e-3]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_what_is_no_record_is_named(records, row, text):
+    records.folder.mkdir()
+    (records.folder / "mine.json").write_text(text)
+    with pytest.raises(UsageError, match=r"mine\.json is no record"):
+        records.told(["mgno"])
 
 
 def test_rows_of_models_that_are_gone_are_not_told(records, row):

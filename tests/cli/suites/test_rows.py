@@ -25,6 +25,13 @@ def test_the_key_does_not_depend_on_where_files_lie_nor_on_what_is_shown(row):
     assert moved.key == row.key
 
 
+def test_a_path_of_an_operator_changes_the_key(row):
+    keys = {
+        replace(row, task={"config": {"operator": {"path": path}}}).key for path in ("a.pt", "b.pt")
+    }
+    assert len(keys) == 2
+
+
 def test_names_of_seeds_and_variants_differ(row):
     names = {replace(row, seed=s, variant=v).name for s in (0, 1) for v in ("epochs", "seconds")}
     assert len(names) == 4

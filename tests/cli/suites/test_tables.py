@@ -77,11 +77,17 @@ def test_the_learning_curve_has_the_exponent_of_its_fall(record):
 
 
 def test_rates_stand_beside_the_best_one_and_the_one_in_use(record):
+    def searched(rate, epochs=5, **figures):
+        config = {"optimizer": {"lr": rate}, "trainer": {"epochs": epochs}}
+        return record(variant=f"rate={rate}", task={"config": config}, figures=figures)
+
     used = record(task={"config": {"optimizer": {"lr": 0.001}}})
     kept = [
-        record(variant="rate=0.01", figures={"valid/l2": 0.1}),
-        record(variant="rate=0.001", figures={"valid/l2": 0.2}),
-        record(variant="rate=0.1", figures={"valid/l2": None, "diverged": "loss is nan"}),
+        searched(0.01, **{"valid/l2": 0.1}),
+        searched(0.001, **{"valid/l2": 0.2}),
+        searched(0.1, diverged="loss is nan"),
+        searched(0.2, **{"valid/l2": "nan"}),
+        searched(0.02, epochs=2, **{"valid/l2": 0.01}),  # Of another search.
     ]
     told = row_of(rate_table(lines(kept), lines([used]), epochs=5), "MgNO")
     assert told == {
@@ -89,9 +95,38 @@ def test_rates_stand_beside_the_best_one_and_the_one_in_use(record):
         "0.001": "0.2",
         "0.01": "0.1",
         "0.1": "diverged",
+        "0.2": "nan",
         "best": "0.01",
         "of the tables above": "0.001",
     }
+
+
+def test_a_best_rate_at_the_edge_says_so(record):
+    task = {"config": {"optimizer": {"lr": 0.01}, "trainer": {"epochs": 5}}}
+    kept = record(variant="rate=0.01", task=task, figures={"valid/l2": 0.1})
+    assert row_of(rate_table(lines([kept]), [], epochs=5), "MgNO")["best"] == "0.01 (edge)"
+
+
+def test_a_seed_that_is_not_finite_is_in_the_mean(record):
+    kept = [record(seed=s, figures={"test/l2": e}) for s, e in enumerate([0.1, "inf"])]
+    told = row_of(error_table("errors", lines(kept), {}), "MgNO")
+    assert (told["relative L2"], told["seeds"]) == ("inf", "2")
+
+
+def test_costs_of_which_no_grid_was_done_say_why(record):
+    failed = record(variant="cost", status="failed", reason="out of memory")
+    assert row_of(cost_table(lines([failed])), "MgNO")["note"] == "out of memory"
+
+
+def test_two_models_of_one_label_have_two_curves(record):
+    kept = [
+        record(model=model, variant="samples=25", figures={"test/l2": error})
+        for model, error in {"mgno": 0.1, "mine": 0.2}.items()
+    ]
+    assert [row[:2] for row in curve_table(lines(kept), 100).rows] == [
+        ["MgNO", "0.1"],
+        ["MgNO", "0.2"],
+    ]
 
 
 def test_cost_stands_by_grid_with_its_exponents(record):
