@@ -88,7 +88,13 @@ def test_a_signal_ends_the_row_and_makes_no_record_of_it(row, tmp_path, monkeypa
 def test_a_row_that_dies_of_the_signal_itself_makes_no_record(row, tmp_path, monkeypatch):
     stopped = []
     standing_in(monkeypatch, "sys.exit(130)")
-    monkeypatch.setattr(process, "_watched", lambda *_: bool(stopped.append(2)))
+
+    def watched(process, *_):
+        process.join()
+        stopped.append(2)
+        return False
+
+    monkeypatch.setattr(process, "_watched", watched)
     with pytest.raises(Stopped):
         outcome(row, tmp_path, stopped=stopped)
 

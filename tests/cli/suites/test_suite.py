@@ -28,7 +28,7 @@ def test_a_model_has_the_overrides_of_its_place(tmp_path):
         (GOOD + "colour: red\n", "colour"),
         ("label: mine\noperator: {width: 4}\n", "a mapping with _target_"),
         (GOOD + "suites: a_darcy_string\n", "expected a list of some of darcy"),
-        (GOOD + "overrides: [optimizer.lr=1]\n", "lists by where they hold"),
+        (GOOD + "overrides: [optimizer.lr=1]\n", "overrides"),
         (GOOD + "overrides: {all: optimizer.lr=1}\n", "expected a list of KEY=VALUE"),
         (GOOD + "overrides: {smokee: [optimizer.lr=1]}\n", "'smokee', expected all, a size"),
         (GOOD + "overrides: {all: [dataset.train_samples=4]}\n", "the same for all models"),
