@@ -13,9 +13,12 @@ from .composed import composed
 from .rows import Row
 from .suite import Model, Suite
 
-EPOCHS, SECONDS, COST, RATES = "epochs", "seconds", "cost", "rates"
-# How the variant of one learning rate begins, of one number of samples.
-RATE, SAMPLES = "rate=", "samples="
+EPOCHS, SECONDS, COST = "epochs", "seconds", "cost"
+# How the variant of one number of samples begins, and of one learning rate: by the budget.
+SAMPLES = "samples="
+RATE = {EPOCHS: "rate=", SECONDS: "seconds_rate="}
+# What a user calls all rates of a budget.
+RATES = {RATE[EPOCHS]: "rates", RATE[SECONDS]: "seconds_rates"}
 FLOORS = {"training_mean": "training mean", "persistence": "persistence"}
 
 
@@ -54,12 +57,17 @@ def of_variants(rows: Sequence[Row], wanted: Sequence[str]) -> list[Row]:
     Raises:
         UsageError: no row is of such a variant.
     """
-    of = {row.name: RATES if row.variant.startswith(RATE) else row.variant for row in rows}
+    of = {row.name: _family(row.variant) for row in rows}
     if unknown := [variant for variant in wanted if variant not in of.values()]:
         known = ", ".join(dict.fromkeys(of.values()))
         raise UsageError(f"variants are {unknown}, expected some of {known}")
-    chosen = wanted or set(of.values()) - {RATES}
+    chosen = wanted or set(of.values()) - set(RATES.values())
     return [row for row in rows if of[row.name] in chosen]
+
+
+def _family(variant: str) -> str:
+    """Return what a user calls a variant: all learning rates of a budget have one name."""
+    return next((name for start, name in RATES.items() if variant.startswith(start)), variant)
 
 
 def names_of(suite: Suite) -> list[str]:
@@ -84,8 +92,9 @@ def _trained(suite: Suite, names: Sequence[str], allow: Sequence[str]) -> Iterat
     for samples in plan["samples"]:
         yield from (model.curve(samples) for model in prepared)
     yield from (model.trained(SECONDS, seed) for seed in others for model in prepared)
-    for rate in plan.get("rates", ()):
-        yield from (model.searched(rate) for model in prepared)
+    for budget in RATE:
+        for rate in plan.get("rates", ()):
+            yield from (model.searched(rate, budget) for model in prepared)
 
 
 class _Prepared:
@@ -93,36 +102,45 @@ class _Prepared:
 
     def __init__(self, suite: Suite, model: Model, allow: Sequence[str]):
         self.model, self.plan = model, suite.plan
-        self._overrides = [*suite.plan["train"], *model.overrides_for(suite.name, suite.size)]
-        self._overrides += ["progress=false", f"allow=[{','.join(allow)}]"]
+        self._same = [*suite.plan["train"], "progress=false", f"allow=[{','.join(allow)}]"]
+        self._own = model.overrides_for(suite.name, suite.size)
+        self._own_timed = model.overrides_for(suite.name, suite.size, SECONDS)
 
     @cached_property
     def config(self) -> dict[str, Any]:
         """The resolved config, or {"broken": why there is none}."""
+        return self._composed(self._own)
+
+    @cached_property
+    def timed_config(self) -> dict[str, Any]:
+        """The same of equal time, which may have a learning rate of its own."""
+        return self.config if self._own_timed == self._own else self._composed(self._own_timed)
+
+    def _composed(self, own: Sequence[str]) -> dict[str, Any]:
         operator = self.model.operator
         named = isinstance(operator, str)
-        choice = [f"operator={operator}"] if named else []
-        return composed_or_broken("train", [*choice, *self._overrides], None if named else operator)
+        overrides = [f"operator={operator}"] if named else []
+        overrides += [*self._same, *own]
+        return composed_or_broken("train", overrides, None if named else operator)
 
     def trained(self, variant: str, seed: int) -> dict[str, Any]:
         """Return the row of equal epochs, or of equal seconds."""
-        seconds = self.plan["seconds"] if variant == SECONDS else None
-        return self._row("train", variant, seed, self._task(self.plan["epochs"], seconds))
+        return self._row("train", variant, seed, self._task(variant, self.plan[variant]))
 
     def curve(self, samples: int) -> dict[str, Any]:
         """Return the row of fewer samples; its epochs make as many steps as all samples would."""
-        task = self._task(self.plan["epochs"], None) | {"steps_of": self.plan["all_samples"]}
+        task = self._task(EPOCHS, self.plan["epochs"]) | {"steps_of": self.plan["all_samples"]}
         if "dataset" in task["config"]:
             task["config"]["dataset"]["train_samples"] = samples
         return self._row("train", f"{SAMPLES}{samples}", self.plan["seeds"][0], task)
 
-    def searched(self, rate: float) -> dict[str, Any]:
+    def searched(self, rate: float, budget: str) -> dict[str, Any]:
         """Return the row of one learning rate, judged by the validation split alone."""
-        task = self._task(self.plan["rate_epochs"], None)
+        task = self._task(budget, self.plan[f"rate_{budget}"])
         if "optimizer" in task["config"]:
             task["config"]["optimizer"]["lr"] = rate
         task["judged"] = "valid"
-        return self._row("train", f"{RATE}{rate:g}", self.plan["seeds"][0], task)
+        return self._row("train", f"{RATE[budget]}{rate:g}", self.plan["seeds"][0], task)
 
     def cost(self) -> dict[str, Any]:
         """Return the row of time and memory on several grids."""
@@ -133,11 +151,13 @@ class _Prepared:
         row = self._row("floor", EPOCHS, 0, {"config": self.config, "predictor": name})
         return row | {"model": name, "label": FLOORS[name]}
 
-    def _task(self, epochs: int, seconds: float | None) -> dict[str, Any]:
-        config = json.loads(json.dumps(self.config))
+    def _task(self, budget: str, amount: float) -> dict[str, Any]:
+        """Return the task of so many epochs, or of so many seconds."""
+        timed = budget == SECONDS
+        config = json.loads(json.dumps(self.timed_config if timed else self.config))
         if "trainer" in config:
-            config["trainer"]["epochs"] = epochs if seconds is None else 1
-        return {"config": config, "seconds": seconds}
+            config["trainer"]["epochs"] = 1 if timed else amount
+        return {"config": config, "seconds": amount if timed else None}
 
     def _row(self, kind: str, variant: str, seed: int, task: Mapping[str, Any]) -> dict[str, Any]:
         return {

@@ -22,8 +22,8 @@ class Model:
         name: stem of the file.
         label: what tables call it.
         operator: name of a file of configs/operator, or the operator itself with its `_target_`.
-        overrides: of `pdesolve train`, by where they hold: "all", a suite, a size, "suite/size".
-            Of operator, optimizer and schedule only.
+        overrides: of `pdesolve train`, by where they hold: "all", a suite, a size, "suite/size",
+            "suite/size/seconds" (rows of equal time). Of operator, optimizer and schedule only.
         suites: those that have this model; empty: all that train models.
         published: figures of others, each with suite, quantity, value, setting, source, status.
 
@@ -57,9 +57,9 @@ class Model:
             if not (isinstance(one, Mapping) and set(one) == PUBLISHED):
                 raise ValueError(f"published has {one!r}, expected {', '.join(sorted(PUBLISHED))}")
 
-    def overrides_for(self, suite: str, size: str) -> list[str]:
+    def overrides_for(self, suite: str, size: str, variant: str = "") -> list[str]:
         """Return the overrides that hold for a suite at a size; the more special one of a key."""
-        places = ("all", size, suite, f"{suite}/{size}")
+        places = ("all", size, suite, f"{suite}/{size}", f"{suite}/{size}/{variant}")
         given = [one for place in places for one in self.overrides.get(place, ())]
         return list({one.partition("=")[0]: one for one in given}.values())
 
@@ -137,11 +137,11 @@ def _suites() -> list[str]:
 
 def _check_overrides(place: str, given: Any) -> None:
     """Raise ValueError where nothing is of that name, or where models would not be equal."""
-    suite, _, size = str(place).rpartition("/")
-    if not (size in ("all", *SIZES, *_suites()) and suite in ("", *_suites())):
+    both = [f"{suite}/{size}" for suite in _suites() for size in SIZES]
+    if place not in ("all", *SIZES, *_suites(), *both, *(f"{one}/seconds" for one in both)):
         raise ValueError(
             f"overrides hold for {place!r}, expected all, a size ({', '.join(SIZES)}), a suite "
-            f"({', '.join(_suites())}) or SUITE/SIZE"
+            f"({', '.join(_suites())}), SUITE/SIZE or SUITE/SIZE/seconds"
         )
     if not (isinstance(given, list) and all(isinstance(one, str) for one in given)):
         raise ValueError(f"overrides.{place} is {given!r}, expected a list of KEY=VALUE")

@@ -108,38 +108,45 @@ def cost_table(lines: Sequence[Line]) -> Table:
     ).shown()
 
 
-def rate_table(searched: Sequence[Line], trained: Sequence[Line], epochs: int) -> Table:
+def rate_table(
+    searched: Sequence[Line], trained: Sequence[Line], budget: str, amount: float
+) -> Table:
     """Return the validation error by learning rate, the best rate, and the one of the tables.
 
     Args:
         searched: lines of one learning rate each.
         trained: those of the tables.
-        epochs: of each search.
+        budget: "epochs" or "seconds", of both.
+        amount: of the budget, in the search.
     """
-    searched = [line for line in searched if _epochs_of(line) == epochs]
-    rates = sorted({line.variant.removeprefix(RATE) for line in searched}, key=float)
+    found: dict[str, dict[str, Line]] = {}
+    for line in searched:
+        if _budget_of(line, budget) == amount:
+            found.setdefault(line.model, {})[line.variant.removeprefix(RATE[budget])] = line
+    rates = sorted({rate for of in found.values() for rate in of}, key=float)
     used = {line.model: line.task["config"].get("optimizer", {}).get("lr") for line in trained}
     rows = []
-    for model in dict.fromkeys(line.model for line in searched):
-        of = {line.variant.removeprefix(RATE): line for line in searched if line.model == model}
+    for model, of in found.items():
         errors = {rate: line.mean("valid/l2") for rate, line in of.items()}
         known = {rate: error for rate, error in errors.items() if error and isfinite(error)}
         best = min(known, key=known.__getitem__, default="")
-        if best in (rates[0], rates[-1]):
-            best += " (edge)"
+        edge = " (edge)" if best in (rates[0], rates[-1]) else ""
         cells = [_rate_cell(of[rate]) if rate in of else "" for rate in rates]
         label = next(iter(of.values())).label
-        rows.append([label, *cells, best, _short(used.get(model))])
+        rows.append([label, *cells, best + edge, _short(used.get(model))])
     return Table(
-        "Learning rates",
-        ["model", *rates, "best", "of the tables above"],
+        f"Learning rates for equal {'epochs' if budget == EPOCHS else 'time'}",
+        ["model", *rates, "best", "of the table above"],
         rows,
-        f"Relative L2 error on the validation split after {epochs} epochs of the first seed. The "
-        "test split was not looked at.",
+        f"Relative L2 error on the validation split after {amount:g} {budget} of the first seed. "
+        "The test split was not looked at.",
     )
 
 
-def _epochs_of(line: Line) -> int | None:
+def _budget_of(line: Line, budget: str) -> float | None:
+    """Return the epochs or seconds that a line's models were given."""
+    if budget == SECONDS:
+        return line.task["seconds"]
     return line.task["config"].get("trainer", {}).get("epochs")
 
 
@@ -183,8 +190,9 @@ def tables(lines_: Sequence[Line], plan: Mapping[str, Any], told: Mapping[str, s
         found.append(curve_table(of(lines_, EPOCHS, SAMPLES), plan["all_samples"]))
     if costs := of(lines_, COST):
         found.append(cost_table(costs))
-    if searched := of(lines_, RATE):
-        found.append(rate_table(searched, of(lines_, EPOCHS, SECONDS), plan["rate_epochs"]))
+    for budget, rate in RATE.items():
+        if searched := of(lines_, rate):
+            found.append(rate_table(searched, of(lines_, budget), budget, plan[f"rate_{budget}"]))
     return found
 
 

@@ -12,9 +12,11 @@ def read(folder, text, name="mine"):
 
 
 def test_a_model_has_the_overrides_of_its_place(tmp_path):
-    lines = "overrides: {all: [optimizer.lr=1], darcy/smoke: [optimizer.lr=2], cpu: [operator.a=3]}"
-    model = read(tmp_path, GOOD + lines)
+    own = {"all": 1, "darcy/smoke": 2, "darcy/smoke/seconds": 3}
+    lines = "".join(f"  {place}: [optimizer.lr={rate}]\n" for place, rate in own.items())
+    model = read(tmp_path, GOOD + "overrides:\n" + lines + "  cpu: [operator.a=3]\n")
     assert model.overrides_for("darcy", "smoke") == ["optimizer.lr=2"]
+    assert model.overrides_for("darcy", "smoke", "seconds") == ["optimizer.lr=3"]
     assert model.overrides_for("darcy", "cpu") == ["optimizer.lr=1", "operator.a=3"]
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from pdesolve.cli.suites.other_tables import comparison_table, ratio_table, verb_table
 from pdesolve.cli.suites.summary import lines
-from pdesolve.cli.suites.tables import cost_table, curve_table, error_table, rate_table
+from pdesolve.cli.suites.tables import cost_table, curve_table, error_table, rate_table, tables
 
 
 def row_of(table, label):
@@ -89,7 +89,7 @@ def test_rates_stand_beside_the_best_one_and_the_one_in_use(record):
         searched(0.2, **{"valid/l2": "nan"}),
         searched(0.02, epochs=2, **{"valid/l2": 0.01}),  # Of another search.
     ]
-    told = row_of(rate_table(lines(kept), lines([used]), epochs=5), "MgNO")
+    told = row_of(rate_table(lines(kept), lines([used]), "epochs", 5), "MgNO")
     assert told == {
         "model": "MgNO",
         "0.001": "0.2",
@@ -97,14 +97,30 @@ def test_rates_stand_beside_the_best_one_and_the_one_in_use(record):
         "0.1": "diverged",
         "0.2": "nan",
         "best": "0.01",
-        "of the tables above": "0.001",
+        "of the table above": "0.001",
     }
+
+
+def test_rates_of_equal_time_have_a_table_of_their_own(record):
+    def timed(variant, seconds, **figures):
+        task = {"config": {"optimizer": {"lr": 0.01}, "trainer": {"epochs": 1}}, "seconds": seconds}
+        return record(variant=variant, task=task, figures=figures)
+
+    kept = [
+        timed("seconds", 10, **{"test/l2": 0.1}),
+        timed("seconds_rate=0.01", 5, **{"valid/l2": 0.2}),
+        timed("seconds_rate=0.1", 5, **{"valid/l2": 0.3}),
+    ]
+    plan = {"seconds": 10, "rate_seconds": 5}
+    _, table = tables(lines(kept), plan, {})
+    assert table.title == "Learning rates for equal time"
+    assert table.rows == [["MgNO", "0.2", "0.3", "0.01 (edge)", "0.01"]]
 
 
 def test_a_best_rate_at_the_edge_says_so(record):
     task = {"config": {"optimizer": {"lr": 0.01}, "trainer": {"epochs": 5}}}
     kept = record(variant="rate=0.01", task=task, figures={"valid/l2": 0.1})
-    assert row_of(rate_table(lines([kept]), [], epochs=5), "MgNO")["best"] == "0.01 (edge)"
+    assert row_of(rate_table(lines([kept]), [], "epochs", 5), "MgNO")["best"] == "0.01 (edge)"
 
 
 def test_a_seed_that_is_not_finite_is_in_the_mean(record):
