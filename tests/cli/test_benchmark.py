@@ -56,6 +56,7 @@ def test_a_broken_model_has_a_row_that_says_why_and_the_suite_goes_on(suite, mon
     done = suite(*command, *only)
     assert done.code == 5
     assert "1 of 2 rows of darcy failed, the first, broken" in done.err
+    assert "training mean" in done.out and "Equal epochs" in done.out
     kept = records(suite)
     assert kept["broken"]["status"] == "failed"
     assert "groups" in kept["broken"]["reason"]

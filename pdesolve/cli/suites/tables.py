@@ -54,11 +54,10 @@ def _columns(lines: Sequence[Line]) -> dict[str, Callable[[Line], str]]:
     }
 
 
-def headline_table(lines: Sequence[Line]) -> Table:
-    """Return the few columns that a reader wants first."""
-    whole = error_table("Equal epochs", lines, {})
+def headline_table(whole: Table) -> Table:
+    """Return the few columns that a reader wants first, and why rows failed."""
     wanted = ("model", "relative L2", "relative H1", "L2 of rollouts", "parameters", "training s")
-    kept = [i for i, head in enumerate(whole.heads) if head in wanted]
+    kept = [i for i, head in enumerate(whole.heads) if head in (*wanted, "note")]
     rows = [[row[i] for i in kept] for row in whole.rows]
     return Table(whole.title, [whole.heads[i] for i in kept], rows)
 

@@ -25,7 +25,7 @@ COSTS = {
 
 
 def tell(suite: Suite, records: Sequence[Mapping[str, Any]], folder: Path, config: Any) -> None:
-    """Write `report.html` in the folder of the suite's runs, and the tables between markers."""
+    """Print the first table, write the page `report.html` and the tables between markers."""
     from ...evaluation.page import document, facts, gallery_of, section
 
     lined = lines(records)
@@ -36,20 +36,30 @@ def tell(suite: Suite, records: Sequence[Mapping[str, Any]], folder: Path, confi
     sections[1:1] = [section("Error against cost", gallery_of(pictures))]
     page = document(suite.title, suite.about, *sections, section("Origin", facts(origin)))
     write_text(folder / "report.html", page)
-    if suite.plan["kind"] != "train" or variants(lined, EPOCHS):
-        _write_readmes(suite, lined, found, origin, config)
+    equal_epochs = bool(variants(lined, EPOCHS))
+    if suite.plan["kind"] != "train" or equal_epochs:
+        _write_readmes(suite, found, origin, config)
     else:
         # A part alone, such as the learning rates, is no reason to take the tables out.
         print(f"no row of equal epochs: {config.readme} stays as it is", file=sys.stderr)
+    for table in found[:1]:
+        _print(headline_table(table) if equal_epochs else table)
     print(relative(folder / "report.html"))
 
 
+def _print(table: Table) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table as Printed
+
+    printed = Printed(*map(escape, table.heads), title=escape(table.title), title_justify="left")
+    for row in table.rows:
+        printed.add_row(*map(escape, row))
+    Console().print(printed)
+
+
 def _write_readmes(
-    suite: Suite,
-    lined: Sequence[Line],
-    found: Sequence[Table],
-    origin: Mapping[str, str],
-    config: Any,
+    suite: Suite, found: Sequence[Table], origin: Mapping[str, str], config: Any
 ) -> None:
     name = f"{suite.name} {suite.size}"
     if config.readme:
@@ -57,10 +67,9 @@ def _write_readmes(
         note = "; ".join(f"{what}: {value}" for what, value in origin.items() if value)
         whole = f"{suite.about}\n\n{text}\n\n{note}."
         if not replace_marked(Path(config.readme), name, whole):
-            print(f"{config.readme} has no markers of {name!r}: no tables there", file=sys.stderr)
+            print(f"no tables in {config.readme}: no markers of {name!r}", file=sys.stderr)
     if config.headline and suite.plan["kind"] == "train":
-        table = headline_table(variants(lined, EPOCHS))
-        replace_marked(Path(config.headline), name, table.markdown())
+        replace_marked(Path(config.headline), name, headline_table(found[0]).markdown())
 
 
 def _tables(suite: Suite, lined: Sequence[Line]) -> tuple[list[Table], list[Table]]:
