@@ -114,7 +114,7 @@ def race(pair: Callable[[Path], Pair], folder: Path | None, rounds: int) -> dict
     return {
         "batch": len(x),
         "parameters": sum(p.numel() for p in ours.parameters()),
-        "times_faster": median,
+        "ratio": median,
         "quartiles": [lower, upper],
         "range": [min(ratios), max(ratios)],
         "target": TARGETS[pair.__name__],
@@ -144,9 +144,7 @@ def show(rows: dict) -> None:
             table.add_row(name, row["skipped"], "", "")
             continue
         low, high = row["quartiles"]
-        table.add_row(
-            name, f"{row['times_faster']:.2f}", f"{low:.2f} to {high:.2f}", f"{row['target']:g}"
-        )
+        table.add_row(name, f"{row['ratio']:.2f}", f"{low:.2f} to {high:.2f}", f"{row['target']:g}")
     Console().print(table)
 
 

@@ -1,7 +1,14 @@
+import json
+
 import pytest
 
+from pdesolve.cli.configs import config_folder
 from pdesolve.cli.failures import Skipped, UsageError
 from pdesolve.cli.suites import script
+from pdesolve.cli.suites.suite import read_suite
+
+RESULTS = config_folder().parent / "benchmarks/results"
+SCRIPTS = read_suite("speed", "cpu").plan["scripts"]
 
 WRITES = """\
 import json, sys
@@ -50,3 +57,10 @@ def test_a_script_that_is_not_there_is_a_usage_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="is not there"):
         script.figures({"script": "speed/none.py", "arguments": []}, 0, tmp_path)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_ratios_in_the_record_of_every_script_are_found(name):
+    records = (RESULTS / f"{name}_speed.json", RESULTS / f"{name}.json")
+    record = next(one for one in records if one.is_file())
+    assert dict(script.ratios(json.loads(record.read_text())))
