@@ -113,9 +113,11 @@ def test_a_learning_rate_is_judged_by_the_validation_split_alone(task, tmp_path)
     assert found["valid/l2"] == json.loads(log[-1])["valid/l2"]
 
 
-def test_a_learning_rate_that_diverges_is_found_and_no_failure(task, tmp_path):
+@pytest.mark.parametrize("seconds", [None, 1.0])
+def test_a_learning_rate_that_diverges_is_found_and_no_failure(task, tmp_path, seconds):
     task["config"]["optimizer"]["lr"] = 1e30
-    found = trained.figures(task | {"judged": "valid"}, 0, tmp_path)["figures"]
+    searched = task | {"judged": "valid", "seconds": seconds}
+    found = trained.figures(searched, 0, tmp_path)["figures"]
     assert set(found) == {"diverged"}
     assert "not finite" in found["diverged"]
 

@@ -29,6 +29,16 @@ def figures(task: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
     config = OmegaConf.create(dict(task["config"]))
     config.seed.init = config.seed.order = config.trainer.seed = seed
     sets = open_sets(config)
+    hashes = {"train": sets.train.data_hash}
+    if task.get("judged") == "valid":
+        return {"figures": _validated(task, config, sets, folder), "data": hashes}
+    hashes |= {f"test{label}": test.data_hash for label, test in sets.test.items()}
+    _set_epochs(task, config, sets, folder)
+    return {"figures": _tested(config, sets, folder), "data": hashes}
+
+
+def _set_epochs(task: Mapping[str, Any], config: Any, sets: Sets, folder: Path) -> None:
+    """Give the config the epochs of the task's budget."""
     if task["seconds"] is not None:
         config.trainer.epochs = _epochs(config, sets, task["seconds"], folder / "epochs.json")
     if "steps_of" in task:
@@ -37,19 +47,15 @@ def figures(task: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
         config.trainer.epochs = max(1, round(steps / each))
     # Validation would cost quick models more of their budget than slow ones.
     config.trainer.validate_every = config.trainer.epochs
-    hashes = {"train": sets.train.data_hash}
-    if task.get("judged") == "valid":
-        return {"figures": _validated(config, sets, folder), "data": hashes}
-    hashes |= {f"test{label}": test.data_hash for label, test in sets.test.items()}
-    return {"figures": _tested(config, sets, folder), "data": hashes}
 
 
-def _validated(config: Any, sets: Sets, folder: Path) -> dict[str, Any]:
+def _validated(task: Mapping[str, Any], config: Any, sets: Sets, folder: Path) -> dict[str, Any]:
     """Return the error on the validation split; that a rate diverges is found, not a failure."""
     from ...training import NonFiniteError
     from ..train import learned
 
     try:
+        _set_epochs(task, config, sets, folder)  # Which trains for a few batches, too.
         _, result = learned(config, sets, folder)
     except NonFiniteError as error:
         return {"diverged": str(error).partition("\n")[0][:300]}
