@@ -52,7 +52,9 @@ def _print(table: Table) -> None:
     from rich.markup import escape
     from rich.table import Table as Printed
 
-    printed = Printed(*map(escape, table.heads), title=escape(table.title), title_justify="left")
+    printed = Printed(title=escape(table.title), title_justify="left")
+    for head in table.heads:
+        printed.add_column(escape(head), overflow="fold")  # A name that is cut names nothing.
     for row in table.rows:
         printed.add_row(*map(escape, row))
     Console().print(printed)
