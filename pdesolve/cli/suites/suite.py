@@ -11,6 +11,9 @@ from ..failures import UsageError
 
 # What a model's file may say of its training: all else is the same for all models.
 OWN = ("operator", "optimizer", "schedule")
+# Of every suite.
+SIZES = ("smoke", "cpu", "paper")
+# Keys of a figure of others.
 PUBLISHED = {"suite", "quantity", "value", "setting", "source", "status"}
 
 
@@ -62,9 +65,6 @@ class Model:
         places = ("all", size, suite, f"{suite}/{size}", f"{suite}/{size}/{variant}")
         given = [one for place in places for one in self.overrides.get(place, ())]
         return list({one.partition("=")[0]: one for one in given}.values())
-
-
-SIZES = ("smoke", "cpu", "paper")
 
 
 @dataclass(frozen=True)
